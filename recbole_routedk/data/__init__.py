@@ -1,0 +1,1 @@
+"""Session types, atomic files, the dataset and loader, prompts and parsing."""

@@ -1,0 +1,83 @@
+"""The types that every part of the package speaks: items, sessions, bundles and generations."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+Bundle = frozenset[int]
+"""A bundle: 0-based positions into its session, at least two of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One product: its id, its title (untrusted text, may be empty) and its category paths."""
+
+    item_id: str
+    title: str
+    categories: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """One user session: its items in the order they were seen, without any label."""
+
+    session_id: str
+    items: tuple[Item, ...]
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+
+@dataclass(frozen=True, slots=True)
+class LabelledSession:
+    """A session with its gold bundles and, for each, the annotated intent ("" where none is known)."""
+
+    session: Session
+    bundles: tuple[Bundle, ...]
+    intents: tuple[str, ...] = ()
+
+
+class RejectionReason(Enum):
+    """Why a parser refused a generated bundle."""
+
+    UNKNOWN_ITEM = "unknown item"
+    DUPLICATE_ITEM = "duplicate item"
+    TOO_FEW_ITEMS = "fewer than two items"
+    DUPLICATE_BUNDLE = "duplicate bundle"
+    UNPARSABLE = "unparsable"
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """A piece of a model's answer that is not a bundle of its session, and why."""
+
+    text: str
+    reason: RejectionReason
+
+
+@dataclass(frozen=True, slots=True)
+class Generation:
+    """What a model answers for one session.
+
+    ``gates`` holds the router's weight of each expert (sums to 1; empty where a model has no
+    experts), ``score`` the agreement of the samples in [0, 1] (1 for a single answer).
+    """
+
+    bundles: tuple[Bundle, ...]
+    rejected: tuple[Rejection, ...] = ()
+    gates: tuple[float, ...] = ()
+    score: float = 1.0
+
+
+def drop_redundant_bundles(bundles: list[Bundle]) -> list[int]:
+    """Return the indices of the gold bundles that count, in order.
+
+    Exact duplicates and strict supersets of another bundle of the session are left out.
+    """
+    kept = []
+    for index, bundle in enumerate(bundles):
+        repeated = bundle in bundles[:index]
+        if not repeated and not any(other < bundle for other in bundles):
+            kept.append(index)
+    return kept

@@ -1,0 +1,1 @@
+"""Teacher to knowledge: patterns, rules, thoughts and the teachers that write them."""

@@ -1,0 +1,1 @@
+"""Metrics, their registration with RecBole, the collector, scoring of any predictions."""

@@ -1,0 +1,1 @@
+"""Every generator that answers ``predict_bundles``."""

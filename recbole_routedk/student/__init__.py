@@ -1,0 +1,1 @@
+"""The student language model: backbone, fused LoRA experts, router, decoding, consensus."""
