@@ -1,0 +1,94 @@
+"""Text files that are read whole with the place of every fault known, and written whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+from recbole_routedk.errors import UserError
+
+
+def fault(path: Path, line: int | None, what: str) -> UserError:
+    """Build the error for a fault in a file; ``line`` counts from 1, None means the file as a whole."""
+    where = f"{path}" if line is None else f"{path}, line {line}"
+    return UserError(f"{where}: {what}")
+
+
+def read_text(path: Path) -> str:
+    """Return a UTF-8 file's text without its byte order mark; line ends are left as they are.
+
+    Raises UserError for a file that is missing, unreadable, not UTF-8, or that holds a NUL byte.
+    """
+    try:
+        raw = path.read_bytes()
+    except FileNotFoundError:
+        raise fault(path, None, "there is no such file") from None
+    except OSError as error:
+        raise fault(path, None, f"cannot be read ({error.strerror})") from None
+    nul = raw.find(b"\0")
+    if nul >= 0:
+        line = raw.count(b"\n", 0, nul) + 1
+        raise fault(path, line, "holds a NUL byte; save the file as plain UTF-8 text")
+    try:
+        return raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        # Count in the bytes that the codec saw: utf-8-sig strips the mark before it counts.
+        line = error.object.count(b"\n", 0, error.start) + 1
+        bad = error.object[error.start]
+        raise fault(path, line, f"is not UTF-8 (byte 0x{bad:02x}); save the file as UTF-8") from None
+
+
+def write_texts(texts: Mapping[Path, str]) -> None:
+    """Write UTF-8 files, each whole or not at all.
+
+    Every text goes to a temporary name beside its target and is synced before the first rename, so a
+    full disk or an interruption leaves the old files. Raises UserError where a folder cannot be written
+    or a text cannot be encoded.
+    """
+    staged: list[tuple[str, Path]] = []
+    try:
+        for path, text in texts.items():
+            staged.append((_stage(path, text), path))
+        for temporary, path in staged:
+            os.replace(temporary, path)
+    except OSError as error:
+        raise fault(Path(error.filename or "."), None, f"cannot be written ({error.strerror})") from None
+    finally:
+        for temporary, _ in staged:
+            Path(temporary).unlink(missing_ok=True)
+    for folder in {path.parent for path in texts}:
+        _sync_folder(folder)
+
+
+def _stage(path: Path, text: str) -> str:
+    try:
+        raw = text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        code = ord(text[error.start])
+        raise fault(path, None, f"cannot hold the lone surrogate U+{code:04X}; remove it") from None
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(raw)
+            stream.flush()
+            os.fsync(stream.fileno())
+        # mkstemp makes files private to their owner; a data set is an ordinary file.
+        os.chmod(temporary, 0o644)
+    except OSError:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+    return temporary
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make the renames last; a platform that cannot open a folder needs no such step."""
+    if not hasattr(os, "O_DIRECTORY"):
+        return
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
