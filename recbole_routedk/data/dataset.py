@@ -1,0 +1,128 @@
+"""RecBole's Dataset over our atomic files, which also holds the labelled sessions of its split."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from recbole.data.dataset import Dataset
+from recbole.data.interaction import Interaction
+from recbole.utils import FeatureSource, FeatureType
+
+from recbole_routedk.data.atomic import SPLITS, join_categories, read_atomic
+from recbole_routedk.data.session import LabelledSession, Session, drop_redundant_bundles
+from recbole_routedk.errors import UserError
+
+
+class BundleDataset(Dataset):
+    """Sessions as RecBole users, items with titles, and the gold bundles of one split.
+
+    RecBole's own features (``inter_feat``, ``item_feat``, ``num``) stay usable. Gold bundles are kept
+    out of them: RecBole shares its features between the splits, so test labels would reach training.
+    ``labelled_sessions`` is empty until ``build``, which returns one dataset a split.
+    """
+
+    labelled_sessions: tuple[LabelledSession, ...] = ()
+
+    def __init__(self, config: Any) -> None:
+        if tuple(config["benchmark_filename"] or ()) != SPLITS:
+            raise UserError(
+                f"benchmark_filename is {config['benchmark_filename']}; sessions are split by file, "
+                f"so it has to be {list(SPLITS)}"
+            )
+        self._by_split = read_atomic(Path(config["data_path"]), config["dataset"])
+        super().__init__(config)
+
+    @property
+    def sessions(self) -> tuple[Session, ...]:
+        """The sessions of this split, without their labels."""
+        return tuple(labelled.session for labelled in self.labelled_sessions)
+
+    def build(self) -> list[BundleDataset]:
+        """Return the train, valid and test datasets, redundant gold bundles dropped."""
+        datasets: list[BundleDataset] = super().build()
+        for name, dataset in zip(SPLITS, datasets, strict=True):
+            dataset.labelled_sessions = tuple(map(_scored, self._by_split.split(name)))
+        for dataset in datasets:
+            del dataset._by_split  # a split holds no label of another one
+        return datasets
+
+    def _load_data(self, token: str, dataset_path: str) -> None:
+        """Fill RecBole's features from the sessions that are read already.
+
+        The stock reader unquotes titles and turns titles such as "None" or "NA" into padding; one
+        reader for features and labels cannot disagree with itself.
+        """
+        sizes, rows = [], []
+        for name in SPLITS:
+            sessions = [labelled.session for labelled in self._by_split.split(name)]
+            part = [
+                (s.session_id, item.item_id, float(place))
+                for s in sessions
+                for place, item in enumerate(s.items)
+            ]
+            sizes.append(len(part))
+            rows += part
+        self.file_size_list = sizes
+        self.inter_feat = self._frame(
+            rows,
+            {
+                self.uid_field: (FeatureType.TOKEN, FeatureSource.USER_ID),
+                self.iid_field: (FeatureType.TOKEN, FeatureSource.ITEM_ID),
+                "position": (FeatureType.FLOAT, FeatureSource.INTERACTION),
+            },
+        )
+        items = {item.item_id: item for each in self._by_split.all() for item in each.session.items}
+        self.item_feat = self._frame(
+            [(item.item_id, item.title, join_categories(item.categories)) for item in items.values()],
+            {
+                self.iid_field: (FeatureType.TOKEN, FeatureSource.ITEM_ID),
+                "title": (FeatureType.TOKEN, FeatureSource.ITEM),
+                "categories": (FeatureType.TOKEN, FeatureSource.ITEM),
+            },
+        )
+        self.user_feat = None
+
+    def _frame(
+        self, rows: list[tuple[Any, ...]], fields: dict[str, tuple[FeatureType, FeatureSource]]
+    ) -> pd.DataFrame:
+        columns = list(zip(*rows, strict=True)) if rows else [()] * len(fields)
+        for field, (kind, source) in fields.items():
+            self.field2type[field] = kind
+            self.field2source[field] = source
+            self.field2seqlen[field] = 1
+        # Object columns: pandas 3 would infer its own string type, which RecBole's remapping cannot join.
+        return pd.DataFrame(
+            {
+                field: np.array(column, dtype=np.float64 if kind is FeatureType.FLOAT else object)
+                for (field, (kind, _)), column in zip(fields.items(), columns, strict=True)
+            }
+        )
+
+    def _fill_nan(self) -> None:
+        """Give the padding row its zeros: the stock version writes into copies under pandas 3."""
+        for feat_name in self.feat_name_list:
+            feat = getattr(self, feat_name)
+            for field in list(feat):
+                kind = np.int64 if self.field2type[field] == FeatureType.TOKEN else np.float64
+                feat[field] = feat[field].fillna(0).to_numpy().astype(kind)
+
+    def _dataframe_to_interaction(self, data: pd.DataFrame) -> Interaction:
+        """Copy each column into a tensor: the stock version wraps pandas' read-only arrays."""
+        kinds = {FeatureType.TOKEN: torch.int64, FeatureType.FLOAT: torch.float32}
+        return Interaction(
+            {
+                field: torch.tensor(data[field].to_numpy(), dtype=kinds[self.field2type[field]])
+                for field in data
+            }
+        )
+
+
+def _scored(labelled: LabelledSession) -> LabelledSession:
+    """The session with the gold bundles that count, and their intents."""
+    kept = drop_redundant_bundles(list(labelled.bundles))
+    intents = tuple(labelled.intents[index] for index in kept) if labelled.intents else ()
+    return LabelledSession(labelled.session, tuple(labelled.bundles[index] for index in kept), intents)

@@ -1,0 +1,129 @@
+"""The abstract class that every bundle generator shares."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from recbole.model.abstract_recommender import AbstractRecommender
+from recbole.utils import InputType, ModelType
+from torch import Tensor
+
+from recbole_routedk.data.session import Generation, LabelledSession, Session
+from recbole_routedk.errors import UserError
+
+
+@dataclass(frozen=True)
+class TrainingStage:
+    """One stage of training: a new optimizer and its own early stopping; ``eval_step`` 0 never validates."""
+
+    name: str
+    epochs: int
+    learning_rate: float
+    eval_step: int = 1
+    stopping_step: int | None = None
+
+
+class BundleGenerator(AbstractRecommender):
+    """A model that answers a session with bundles; RecBole trains and evaluates it.
+
+    A gradient model implements ``calculate_loss``. A model without trainable parameters sets
+    ``gradient_trained = False`` and implements ``fit_sessions``. Both implement ``predict_bundles``.
+    """
+
+    input_type = InputType.POINTWISE
+    type = ModelType.GENERAL
+    gradient_trained: bool = True
+
+    def __init__(self, config: Any, dataset: Any) -> None:
+        super().__init__()
+        self.config = config
+        self.dataset = dataset
+        self.device = config["device"]
+        self._trained_names: set[str] = set()
+
+    @property
+    def display_name(self) -> str:
+        """The name in tables: the class, and the settings of this model that differ from its YAML."""
+        changed = self.config.changed_model_settings()
+        settings = ", ".join(f"{key}={value}" for key, value in changed.items())
+        return f"{type(self).__name__} ({settings})" if settings else type(self).__name__
+
+    def prepare(self, train: Sequence[LabelledSession]) -> None:
+        """Get ready for training, from training sessions only (RouteDK distils here)."""
+
+    def training_stages(self) -> tuple[TrainingStage, ...]:
+        """The stages of training, in order; one stage from the configuration unless overridden."""
+        config = self.config
+        stage = TrainingStage(
+            name="train",
+            epochs=config["epochs"],
+            learning_rate=config["learning_rate"],
+            eval_step=config["eval_step"],
+            stopping_step=config["stopping_step"],
+        )
+        return (stage,)
+
+    def begin_stage(self, name: str) -> None:
+        """Called before the optimizer of stage ``name`` is built: set ``requires_grad`` here."""
+
+    def begin_epoch(self, epoch: int) -> None:
+        """Called before each training epoch, counted from 0 within its stage."""
+
+    def fit_sessions(self, train: Sequence[LabelledSession], valid: Sequence[LabelledSession]) -> None:
+        """Learn without gradients; called once where ``gradient_trained`` is false."""
+
+    def calculate_loss(self, interaction: Any) -> Tensor | tuple[Tensor, ...]:
+        """The loss of a batch; ``interaction["session_index"]`` [B] indexes the training sessions."""
+        raise NotImplementedError(f"{type(self).__name__} is not trained by gradient")
+
+    @abstractmethod
+    def predict_bundles(self, sessions: Sequence[Session]) -> list[Generation]:
+        """Answer each session, in order, without any label."""
+        raise NotImplementedError
+
+    def trainable_state(self) -> dict[str, Tensor]:
+        """What a checkpoint keeps: every parameter that was trainable at some call, and the buffers.
+
+        Names are remembered over calls, because a later stage may freeze what an earlier one trained.
+        """
+        parameters = dict(self.named_parameters())
+        self._trained_names |= {name for name, value in parameters.items() if value.requires_grad}
+        state = {name: parameters[name] for name in parameters if name in self._trained_names}
+        buffers = dict(self.named_buffers())
+        state |= {name: buffers[name] for name in self.checkpoint_buffers()}
+        return {name: value.detach().to("cpu", copy=True).contiguous() for name, value in state.items()}
+
+    def checkpoint_buffers(self) -> tuple[str, ...]:
+        """The names of the buffers that a checkpoint keeps; none unless overridden."""
+        return ()
+
+    def load_trainable_state(self, state: dict[str, Tensor]) -> None:
+        """Copy a checkpoint's tensors into the model; UserError where names or shapes do not fit."""
+        own = dict(self.named_parameters()) | dict(self.named_buffers())
+        missing = sorted(set(self.trainable_state()) - set(state))
+        unknown = sorted(set(state) - set(own))
+        if missing or unknown:
+            raise UserError(
+                f"The checkpoint does not fit {type(self).__name__}: it lacks {missing or 'nothing'} and has "
+                f"{unknown or 'nothing'} unknown to the model. Use the settings it was trained with."
+            )
+        with torch.no_grad():
+            for name, value in state.items():
+                if own[name].shape != value.shape:
+                    raise UserError(
+                        f"The checkpoint does not fit {type(self).__name__}: {name} has shape "
+                        f"{tuple(value.shape)}, the model {tuple(own[name].shape)}."
+                    )
+                own[name].copy_(value)
+        self._trained_names |= set(state) & set(dict(self.named_parameters()))
+
+    def extra_state(self) -> dict[str, Any]:
+        """What a checkpoint keeps besides tensors, as JSON-able values."""
+        return {}
+
+    def load_extra_state(self, state: dict[str, Any]) -> None:
+        """Take back what ``extra_state`` gave."""
