@@ -1,4 +1,4 @@
-"""What is wrong with one predicted bundle, judged by the gold bundle nearest to it (AICL, self-reflection)."""
+"""What is wrong with one predicted bundle, judged by the nearest gold bundle (AICL, self-reflection)."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Metrics of generated bundles: pure functions over one session or over many.
 
 Sessions are given in parallel: ``gold[s]`` holds the gold bundles of session s in file order (exact
-duplicates and strict supersets already dropped, see ``drop_redundant_bundles``) and ``predictions[s]``
+duplicates and strict supersets already dropped, see ``gold_bundles``) and ``predictions[s]``
 its predicted bundles. A bundle is a frozenset of 0-based positions in the session.
 
 Two conventions hold throughout:
@@ -23,10 +23,16 @@ from math import fsum
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from recbole_routedk.data.session import Bundle
+from recbole_routedk.data.session import Bundle, LabelledSession, drop_redundant_bundles
 
 Bundles = Sequence[Bundle]
 """The bundles of one session."""
+
+
+def gold_bundles(session: LabelledSession) -> list[Bundle]:
+    """Return the gold bundles of a session that count, in file order."""
+    bundles = list(session.bundles)
+    return [bundles[index] for index in drop_redundant_bundles(bundles)]
 
 
 def jaccard(left: Bundle, right: Bundle) -> float:
