@@ -76,6 +76,14 @@ def split_categories(field: str) -> tuple[str, ...]:
     return tuple(unescape_text(path) for path in re.findall(r"(?:\\.?|[^\\|])+", field))
 
 
+def check_id(path: Path, line: int, kind: str, value: str) -> None:
+    """Raise UserError, with its place, for an id that cannot stand in an atomic file; kind: session, item."""
+    try:
+        _check_id(kind, value)
+    except UserError as error:
+        raise fault(path, line, str(error)) from None
+
+
 def write_atomic(folder: Path, name: str, splits: SplitSessions) -> None:
     """Write the five files of data set ``name`` into ``folder``, all of them or none.
 
@@ -210,7 +218,7 @@ def _rows(path: Path, columns: Sequence[str]) -> Iterator[tuple[int, list[str]]]
 def _read_items(path: Path) -> dict[str, Item]:
     items: dict[str, Item] = {}
     for line, (item_id, title, categories) in _rows(path, ITEM_COLUMNS):
-        _check_read_id(path, line, "item", item_id)
+        check_id(path, line, "item", item_id)
         if item_id in items:
             raise fault(path, line, f"item {item_id!r} is listed a second time; keep one row")
         try:
@@ -223,7 +231,7 @@ def _read_items(path: Path) -> dict[str, Item]:
 def _read_sessions(path: Path, items: dict[str, Item]) -> dict[str, Session]:
     places: dict[str, dict[float, Item]] = {}
     for line, (session_id, item_id, field) in _rows(path, INTER_COLUMNS):
-        _check_read_id(path, line, "session", session_id)
+        check_id(path, line, "session", session_id)
         if item_id not in items:
             raise fault(
                 path, line, f"item {item_id!r} has no row in the .item file; add it (its title may be empty)"
@@ -273,13 +281,6 @@ def _read_bundles(path: Path, sessions: dict[str, Session]) -> dict[str, list[tu
         except ValueError as error:
             raise fault(path, line, str(error)) from None
     return bundles
-
-
-def _check_read_id(path: Path, line: int, kind: str, value: str) -> None:
-    try:
-        _check_id(kind, value)
-    except UserError as error:
-        raise fault(path, line, str(error)) from None
 
 
 def _check_disjoint(folder: Path, name: str, sessions: dict[str, dict[str, Session]]) -> None:
