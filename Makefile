@@ -1,0 +1,51 @@
+# make run      install, then train and evaluate RouteDK and its baselines on bundle-mini; prints one leaderboard
+# make test     install, then the whole test suite
+# make install  the environment alone; a second run reuses it      make lint     ruff and mypy
+# make clean    removes the environment, caches and outputs       make test-oldest / test-newest  the ends of setup.cfg's ranges
+#
+# PYTHON=python3.12 make install    another Python (3.10 to 3.13)
+# TORCH=cpu|cuda make install       which build of torch (auto: cuda with an NVIDIA GPU, else cpu)
+
+PYTHON ?= python3
+VENV ?= .venv
+TORCH ?= auto
+# A constraints file for every pip install; test-oldest and test-newest set it.
+CONSTRAINTS ?=
+
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+CONSTRAIN := $(if $(CONSTRAINTS),--constraint $(CONSTRAINTS))
+STAMP := $(VENV)/.installed
+
+.PHONY: run test install lint clean test-oldest test-newest
+.DELETE_ON_ERROR:
+
+run: install
+	$(BIN)/python run_recbole_routedk.py --model=RouteDK --dataset=bundle-mini
+
+test: install
+	$(BIN)/python -m pytest
+
+lint: install
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+install: $(STAMP)
+
+$(STAMP): setup.cfg pyproject.toml requirements/no-deps.txt scripts/install_torch.py $(CONSTRAINTS)
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info < (3, 14))' \
+	  || { echo 'recbole_routedk needs Python 3.10 to 3.13: PYTHON=python3.12 make install' >&2; exit 1; }
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python scripts/install_torch.py --build $(TORCH) $(CONSTRAIN)
+	$(PIP) install --no-compile $(CONSTRAIN) -e '.[dev]'
+	$(PIP) install --no-compile --no-deps -r requirements/no-deps.txt
+	touch $@
+
+# A new make so that VENV and what hangs on it are read anew.
+test-oldest test-newest: test-%:
+	$(MAKE) test VENV=.venv-$* CONSTRAINTS=constraints/$*.txt
+
+clean:
+	rm -rf $(VENV) .venv-oldest .venv-newest build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis \
+	  output log log_tensorboard saved
+	find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +
