@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -47,40 +46,41 @@ def write_texts(texts: Mapping[Path, str]) -> None:
     full disk or an interruption leaves the old files. Raises UserError where a folder cannot be written
     or a text cannot be encoded.
     """
-    staged: list[tuple[str, Path]] = []
+    staged = {path.with_name(f".{path.name}.{os.getpid()}.tmp"): path for path in texts}
     try:
-        for path, text in texts.items():
-            staged.append((_stage(path, text), path))
-        for temporary, path in staged:
+        for temporary, path in staged.items():
+            _write_synced(temporary, _encode(path, texts[path]))
+        for temporary, path in staged.items():
             os.replace(temporary, path)
+        for folder in {path.parent for path in texts}:
+            _sync_folder(folder)
     except OSError as error:
         raise fault(Path(error.filename or "."), None, f"cannot be written ({error.strerror})") from None
     finally:
-        for temporary, _ in staged:
-            Path(temporary).unlink(missing_ok=True)
-    for folder in {path.parent for path in texts}:
-        _sync_folder(folder)
+        for temporary in staged:
+            _remove(temporary)
 
 
-def _stage(path: Path, text: str) -> str:
+def _encode(path: Path, text: str) -> bytes:
     try:
-        raw = text.encode("utf-8")
+        return text.encode("utf-8")
     except UnicodeEncodeError as error:
         code = ord(text[error.start])
         raise fault(path, None, f"cannot hold the lone surrogate U+{code:04X}; remove it") from None
+
+
+def _write_synced(path: Path, raw: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as stream:
-            stream.write(raw)
-            stream.flush()
-            os.fsync(stream.fileno())
-        # mkstemp makes files private to their owner; a data set is an ordinary file.
-        os.chmod(temporary, 0o644)
-    except OSError:
-        Path(temporary).unlink(missing_ok=True)
-        raise
-    return temporary
+    with path.open("wb") as stream:
+        stream.write(raw)
+        stream.flush()
+        os.fsync(stream.fileno())
+
+
+def _remove(temporary: Path) -> None:
+    # A folder that could not be made holds no temporary file either.
+    if temporary.parent.is_dir():
+        temporary.unlink(missing_ok=True)
 
 
 def _sync_folder(folder: Path) -> None:

@@ -13,7 +13,8 @@ import io
 import json
 import random
 import re
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +25,8 @@ from recbole_routedk.data.session import Bundle, Item, LabelledSession, Session,
 
 SESSION_ID, ITEM_ID, BUNDLE_ID = "session ID", "item ID", "bundle ID"
 _ID_KINDS = {SESSION_ID: "session", ITEM_ID: "item", BUNDLE_ID: "bundle"}
+# How many times as often items outside bundles may lack a text before the report warns.
+_LEAK_RATIO = 2
 _ENTITY = re.compile(r"&(?:#\d+|#[xX][0-9a-fA-F]+|[A-Za-z]\w*);")
 
 
@@ -61,6 +64,7 @@ def read_public(folder: Path, seed: int = 42) -> tuple[SplitSessions, Conversion
         for name, ids in split.items()
     }
     _summarise(labelled, len(items), report)
+    _warn_of_leaks([part for name in SPLITS for part in labelled[name]], report)
     return SplitSessions(**labelled), report
 
 
@@ -324,3 +328,28 @@ def _summarise(
             scored = drop_redundant_bundles(list(labelled.bundles))
             for _ in range(len(labelled.bundles) - len(scored)):
                 report.count(Reason.REDUNDANT_BUNDLE, f"session {labelled.session.session_id}")
+
+
+def _warn_of_leaks(sessions: Iterable[LabelledSession], report: ConversionReport) -> None:
+    """Warn where a gap in the item texts tells items in bundles from items outside: it leaks the labels.
+
+    In the published repository only items of some bundle have a title and a category.
+    """
+    bundled: dict[Item, bool] = {}
+    for labelled in sessions:
+        inside = frozenset().union(*labelled.bundles)
+        for place, item in enumerate(labelled.session.items):
+            bundled[item] = bundled.get(item, False) or place in inside
+    texts: dict[str, Callable[[Item], bool]] = {
+        "title": lambda item: bool(item.title.strip()),
+        "category": lambda item: bool(item.categories),
+    }
+    for name, present in texts.items():
+        lacking = Counter(inside for item, inside in bundled.items() if not present(item))
+        total = Counter(bundled.values())
+        if lacking[False] * total[True] > _LEAK_RATIO * lacking[True] * total[False]:
+            report.warnings.append(
+                f"{lacking[False]} of {total[False]} items in no bundle have no {name}, and "
+                f"{lacking[True]} of {total[True]} items in bundles: its absence gives the answer away. "
+                "Complete them, or see to it that no model uses the absence."
+            )

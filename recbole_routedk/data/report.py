@@ -45,6 +45,7 @@ class ConversionReport:
     items: int = 0
     counts: Counter[Reason] = field(default_factory=Counter)
     places: dict[Reason, list[str]] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
 
     def count(self, reason: Reason, place: str) -> None:
         """Count one row under a reason and remember the first places."""
@@ -67,7 +68,7 @@ class ConversionReport:
                 lines.append(f"  {self.counts[reason]:>6}  {reason.value} ({places}{more})")
         if not self.counts:
             lines.append("  none")
-        return lines
+        return lines + [f"Warning: {warning}" for warning in self.warnings]
 
     def as_dict(self) -> dict[str, object]:
         """Return the report as JSON-able values; every reason is present, zero where nothing was met."""
@@ -77,6 +78,7 @@ class ConversionReport:
             "sessions": dict(self.sessions),
             "bundles": dict(self.bundles),
             "items": self.items,
+            "warnings": list(self.warnings),
             "rows": {reason.name.lower(): self._row(reason) for reason in Reason},
         }
 

@@ -43,7 +43,9 @@ AWKWARD = [
 ]
 
 
-def labelled(key: str, *items: Item, bundles: tuple[frozenset[int], ...] = (), intents: tuple[str, ...] = ()):
+def labelled(
+    key: str, *items: Item, bundles: tuple[frozenset[int], ...] = (), intents: tuple[str, ...] = ()
+) -> LabelledSession:
     return LabelledSession(Session(key, items), bundles, intents)
 
 

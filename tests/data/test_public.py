@@ -158,6 +158,19 @@ def test_missing_titles_categories_and_intents_are_kept_empty(folder: Path) -> N
     assert read_public(folder)[0] == splits
 
 
+def test_a_text_that_only_bundled_items_have_is_warned_of(folder: Path) -> None:
+    assert read_public(folder)[1].warnings == []
+    # Item 50 is in no bundle; 10, 20, 30 and 40 are.
+    append(folder, "session_item.csv", "7,50\n")
+    append(folder, "item_titles.csv", "50,Rope\n")
+    _, report = read_public(folder)
+    (warning,) = report.warnings
+    assert "1 of 1 items in no bundle have no category, and 0 of 4 items in bundles" in warning
+    assert report.lines()[-1] == f"Warning: {warning}"
+    append(folder, "item_titles.csv", "")
+    assert "no title" in read_public(folder)[1].warnings[0]
+
+
 def test_a_session_whose_bundles_all_fall_away_falls_away_too(folder: Path) -> None:
     text = FILES["bundle_item.csv"].replace("3,30\n", "3,40\n")
     (folder / "bundle_item.csv").write_text(text)
@@ -218,7 +231,8 @@ def test_headers_marks_and_windows_line_ends_do_not_matter(folder: Path) -> None
 
 def test_further_columns_and_blank_lines_are_passed_over(folder: Path) -> None:
     untouched, _ = read_public(folder)
-    text = 'note,titles,item ID\n,"Lamp, ""bright"" &amp; small",30\n\nx,None,10\n,Tab\there,20\n,🔥 stove,40\n\n'
+    lamp = ',"Lamp, ""bright"" &amp; small",30\n'
+    text = f"note,titles,item ID\n{lamp}\nx,None,10\n,Tab\there,20\n,🔥 stove,40\n\n"
     (folder / "item_titles.csv").write_text(text, encoding="utf-8")
     assert read_public(folder)[0] == untouched
 
