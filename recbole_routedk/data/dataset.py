@@ -86,6 +86,10 @@ class BundleDataset(Dataset):
         )
         self.user_feat = None
 
+    def _set_alias(self, alias_name: str, default_value: list[str]) -> None:
+        """Alias an id field to itself alone: the aliased fields of the bundle file are not loaded."""
+        self.alias[alias_name] = np.array(default_value)
+
     def _frame(
         self, rows: list[tuple[Any, ...]], fields: dict[str, tuple[FeatureType, FeatureSource]]
     ) -> pd.DataFrame:

@@ -1,0 +1,58 @@
+"""One program with several commands: ``python -m recbole_routedk <command> ...``."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+from collections.abc import Sequence
+from types import ModuleType
+
+from recbole_routedk.errors import UserError
+
+COMMANDS = {
+    "run": "train and evaluate models, print a leaderboard; or evaluate a saved run",
+    "convert": "turn CSV files of sessions and bundles into a data set",
+    "evaluate": "score a file of predictions with every metric",
+}
+USER_ERROR = 2
+INTERRUPTED = 130
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit code, 2 for something the user can mend."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    try:
+        return _command(words)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return USER_ERROR
+    except KeyboardInterrupt:
+        print("\nstopped; the same command with --resume goes on from the last epoch", file=sys.stderr)
+        return INTERRUPTED
+
+
+def _command(words: list[str]) -> int:
+    if words and words[0].startswith("--") and words[0] != "--help":
+        raise UserError(f"a command comes first; did you mean 'run {' '.join(words)}'?")
+    parser = argparse.ArgumentParser(
+        prog="recbole_routedk",
+        description="Bundle generation in RecBole: from the items of a session to bundles with one intent.",
+        allow_abbrev=False,
+    )
+    commands = parser.add_subparsers(dest="command", metavar="command", required=True)
+    chosen = words[0] if words else None
+    for name, summary in COMMANDS.items():
+        # run shows its own help: its settings are no fixed list of options.
+        command = commands.add_parser(name, help=summary, description=summary, add_help=name != "run")
+        if name == chosen and name != "run":
+            _module(name).add_arguments(command)
+    if chosen == "run":
+        return int(_module("run").run(words[1:]))
+    args = parser.parse_args(words)
+    return int(_module(args.command).main(args))
+
+
+def _module(name: str) -> ModuleType:
+    """Import the module of a command only when it is asked for: torch takes seconds."""
+    return importlib.import_module(f"recbole_routedk.cli.{name}")

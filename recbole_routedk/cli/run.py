@@ -1,0 +1,111 @@
+"""The ``run`` command: train and evaluate models, or evaluate a saved run."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from recbole_routedk.errors import UserError
+
+HELP = """\
+Trains and evaluates a model and the cheap baselines beside it, and prints one leaderboard.
+
+Any setting is given as --key=value or --key value; later beats earlier:
+  properties/overall.yaml, properties/model/<Name>.yaml, properties/dataset/<name>.yaml,
+  --config_files, the command line. Every key is explained in those YAML files.
+
+  --model=NAME[,NAME]        models: {models}
+  --dataset=NAME             data sets found: {datasets}
+  --baselines=[]             cheap models that run beside; [] for none
+  --config_files=A [B ...]   YAML files with settings
+  --resume                   go on with the same run where it was stopped
+  --checkpoint=FOLDER        evaluate the saved run in FOLDER instead of training
+  --evaluate_only            the same, said explicitly; needs --checkpoint
+  --seed, --epochs, --learning_rate, --output_dir, --checkpoint_dir, --gpu_id, ...
+
+Everything is written below --output_dir (default output/): <dataset>/leaderboard.md and .json, and a
+folder for each run with its settings, checkpoints, log, results and test predictions.
+
+Examples
+  python run_recbole_routedk.py --model=RouteDK --dataset=bundle-mini
+  python -m recbole_routedk run --model=RouteDK,Freq --dataset=electronic --seed=7
+  python -m recbole_routedk run --checkpoint=output/bundle-mini/RouteDK/RouteDK-seed2020-0a1b2c3d
+"""
+
+
+def help_text() -> str:
+    """The text of ``run --help``, with the models and data sets that are there."""
+    from recbole_routedk.config import shared_setting
+    from recbole_routedk.registry import dataset_names, model_names
+
+    datasets = dataset_names(Path(shared_setting("data_path")))
+    return HELP.format(models=", ".join(model_names()) or "none", datasets=", ".join(datasets) or "none")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Take everything after ``run`` as it is: settings are no fixed list of options."""
+    parser.add_argument("settings", nargs=argparse.REMAINDER, help="--key=value ...; see 'run --help'")
+
+
+def main(args: argparse.Namespace) -> int:
+    """Run what the settings ask for; returns the exit code."""
+    return run(args.settings)
+
+
+def run(argv: Sequence[str]) -> int:
+    """Train and compare, or evaluate a saved run; prints the leaderboard. Raises UserError."""
+    if any(word in ("-h", "--help") for word in argv):
+        print(help_text())
+        return 0
+    given = parse_settings(argv)
+    from recbole_routedk.leaderboard import leaderboard
+    from recbole_routedk.quick_start import compare_models, evaluate_saved
+
+    checkpoint = given.pop("checkpoint", None)
+    evaluate_only = given.pop("evaluate_only", "False").lower() in ("true", "yes", "1")
+    files = given.pop("config_files", "").split()
+    dataset = given.pop("dataset", None)
+    if checkpoint is not None:
+        results = [evaluate_saved(checkpoint, _for_checkpoint(given, dataset, files))]
+    elif evaluate_only:
+        raise UserError("--evaluate_only needs --checkpoint=FOLDER, the folder of a saved run")
+    else:
+        names = [name.strip() for name in given.pop("model", "").split(",") if name.strip()] or None
+        results = compare_models(names, dataset, files, command_line=given)
+    print(leaderboard(results, style="simple"))
+    if checkpoint is None:
+        print(f"\nSaved in {Path(results[0]['run_folder']).parent.parent}")
+    return 0
+
+
+def parse_settings(argv: Sequence[str]) -> dict[str, str]:
+    """Read ``--key=value``, ``--key value ...`` and ``--flag`` words; UserError for anything else.
+
+    Only the first "=" separates. Several values after a key are joined by a space; a key alone is "True".
+    """
+    given: dict[str, str | None] = {}
+    key = ""
+    for word in argv:
+        if not word.startswith("--"):
+            if not key:
+                raise UserError(f"{word!r} belongs to no setting; write --key=value")
+            before = given[key]
+            given[key] = word if before is None else f"{before} {word}"
+            continue
+        key, equals, value = word.removeprefix("--").partition("=")
+        if not key:
+            raise UserError(f"{word!r} names no setting; write --key=value")
+        if key in given:
+            raise UserError(f"--{key} is given twice; give it once")
+        given[key] = value if equals else None
+    return {key: "True" if value is None else value for key, value in given.items()}
+
+
+def _for_checkpoint(given: dict[str, str], dataset: str | None, files: list[str]) -> dict[str, str]:
+    """The settings that may replace those of a saved run."""
+    fixed = [name for name, value in {"dataset": dataset, "config_files": files}.items() if value]
+    fixed += [name for name in ("model", "resume") if name in given]
+    if fixed:
+        raise UserError(f"--checkpoint takes the run as it was saved; leave out --{', --'.join(fixed)}")
+    return given

@@ -1,0 +1,222 @@
+"""RecBole's Config over our YAML files: values are literals, keys and types are checked."""
+
+from __future__ import annotations
+
+import copy
+import glob
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import recbole
+from recbole.config import Config as RecBoleConfig
+from recbole.evaluator.register import metrics_dict
+
+from recbole_routedk.config_schema import (
+    LiteralLoader,
+    check_keys,
+    check_value,
+    did_you_mean,
+    load_yaml,
+    properties_folder,
+)
+from recbole_routedk.errors import UserError
+from recbole_routedk.evaluation.recbole_metrics import register_metrics, result_keys
+from recbole_routedk.registry import dataset_folder, model_names, model_settings, resolve_model
+
+PLACES = frozenset({"checkpoint_dir", "data_path", "output_dir", "run_name"})
+WATCHING = frozenset({"gpu_id", "resume", "show_progress", "state"})
+UNHASHED = PLACES | WATCHING | {"baselines", "model"}
+"""Settings that say where and beside what a run happens, not what it computes."""
+
+# They start RecBole's NCCL-only distributed training, or write pickles.
+REFUSED = ("local_rank", "nproc", "world_size", "offset", "ip", "port", "save_dataset", "save_dataloaders")
+
+_NUMPY_NAMES = {
+    "bool": np.bool_,
+    "int": np.int_,
+    "float": np.float64,
+    "complex": np.complex128,
+    "object": np.object_,
+    "str": np.str_,
+    "long": np.int_,
+    "unicode": np.str_,
+}
+
+
+class Config(RecBoleConfig):
+    """The settings of one run of one model.
+
+    ``model`` is a name of ``properties/model`` or a class. ``command_line`` maps keys to their text;
+    ``sys.argv`` is not read. ``companions`` are models that run beside this one with the same
+    arguments: a key that only they know is left out instead of refused. Raises UserError for an
+    unknown key or model and for a value of the wrong type.
+    """
+
+    parameters: dict[str, list[str]]
+
+    def __init__(
+        self,
+        model: str | type | None = None,
+        dataset: str | None = None,
+        config_file_list: Sequence[str | Path] | None = None,
+        config_dict: Mapping[str, Any] | None = None,
+        command_line: Mapping[str, Any] | None = None,
+        companions: Sequence[str] = (),
+    ) -> None:
+        register_metrics()
+        self._command_line = dict(command_line or {})
+        self._companions = tuple(companions)
+        files = [str(path) for path in config_file_list or ()]
+        super().__init__(model, dataset, files, dict(config_dict or {}))
+
+    @property
+    def run_folder(self) -> Path:
+        """Where this run writes everything."""
+        return Path(self["checkpoint_dir"]) / self["run_name"]
+
+    def changed_model_settings(self) -> dict[str, Any]:
+        """The settings of this model's YAML file that were given another value, by key."""
+        own = self._model_defaults
+        return {key: self.settings[key] for key in own if self.settings[key] != self._defaults[key]}
+
+    def plain(self) -> dict[str, Any]:
+        """JSON-able ``{"model", "dataset", "settings"}``, from which ``from_plain`` makes this Config."""
+        settings = {key: value for key, value in self.settings.items() if key not in ("model", "dataset")}
+        settings["data_path"] = str(Path(self["data_path"]).resolve().parent)
+        return {"model": self.model, "dataset": self.dataset, "settings": settings}
+
+    @classmethod
+    def from_plain(
+        cls,
+        plain: Mapping[str, Any],
+        overrides: Mapping[str, Any] | None = None,
+        model: type | None = None,
+    ) -> Config:
+        """The Config that ``plain`` was taken of, with some settings replaced."""
+        settings = plain["settings"]
+        return cls(model or plain["model"], plain["dataset"], config_dict=settings, command_line=overrides)
+
+    # RecBole's steps, in the order in which its __init__ calls them.
+
+    def compatibility_settings(self) -> None:
+        """Give numpy the old names that RecBole uses, where this numpy lacks them."""
+        for name, value in _NUMPY_NAMES.items():
+            if name not in vars(np):
+                setattr(np, name, value)
+
+    def _init_parameters_category(self) -> None:
+        super()._init_parameters_category()
+        self.parameters = copy.deepcopy(self.parameters)  # the stock lists are shared by all Configs
+
+    def _build_yaml_loader(self) -> type:
+        return LiteralLoader
+
+    def _load_config_files(self, file_list: Sequence[str]) -> dict[str, Any]:
+        self._sources = [(path, load_yaml(Path(path))) for path in file_list]
+        return {key: value for _, settings in self._sources for key, value in settings.items()}
+
+    def _load_variable_config_dict(self, config_dict: dict[str, Any]) -> dict[str, Any]:
+        self._sources.append(("config_dict", config_dict))
+        return config_dict
+
+    def _load_cmd_line(self) -> dict[str, Any]:
+        self._sources.append(("command line", self._command_line))
+        return self._command_line
+
+    def _get_model_and_dataset(self, model: str | type | None, dataset: str | None) -> tuple[str, type, str]:
+        given = load_yaml(properties_folder() / "overall.yaml") | self.external_config_dict
+        chosen = model or given["model"]
+        if isinstance(chosen, type):
+            return chosen.__name__, chosen, str(dataset or given["dataset"])
+        return str(chosen), resolve_model(str(chosen)), str(dataset or given["dataset"])
+
+    def _load_internal_config_dict(self, model: str, model_class: Any, dataset: str) -> None:
+        stock = Path(recbole.__file__).parent / "properties"
+        ours = properties_folder()
+        self._model_defaults = model_settings(model) if model in model_names() else {}
+        layers = [load_yaml(stock / "overall.yaml"), load_yaml(stock / "dataset" / "sample.yaml")]
+        layers += [load_yaml(ours / "overall.yaml"), self._model_defaults]
+        defaults = {key: value for layer in layers for key, value in layer.items() if key not in REFUSED}
+        for file in (ours / "dataset").glob(f"{glob.escape(dataset)}.yaml"):
+            settings = load_yaml(file)
+            check_keys(settings, defaults, str(file))
+            defaults |= settings
+        self._defaults = defaults | {"model": model, "dataset": dataset}
+        self.internal_config_dict = self._defaults | {"MODEL_TYPE": model_class.type}
+
+    def _get_final_config_dict(self) -> dict[str, Any]:
+        self.settings = copy.deepcopy(self._defaults)
+        for source, given in self._sources:
+            for key, value in self._known(given, source).items():
+                self.settings[key] = check_value(key, value, self._defaults[key], source)
+        self.settings |= {"model": self.model, "dataset": self.dataset}
+        return self.internal_config_dict | copy.deepcopy(self.settings)
+
+    def _set_default_parameters(self) -> None:
+        final = self.final_config_dict
+        self._check_metrics()
+        if final["enable_scaler"]:
+            raise UserError("enable_scaler: enable_amp trains in bfloat16, which needs no loss scaling")
+        data_path = Path(final["data_path"])
+        super()._set_default_parameters()
+        final["data_path"] = str(dataset_folder(self.dataset, data_path))
+        self._set_run_folder()
+
+    def _init_device(self) -> None:
+        if not self.final_config_dict["use_gpu"]:
+            self.final_config_dict["gpu_id"] = ""  # the stock version looks at gpu_id alone
+        super()._init_device()
+
+    def _check_metrics(self) -> None:
+        """Refuse metrics that are not ours; ``valid_metric`` becomes the key it has in results."""
+        final, keys = self.final_config_dict, result_keys()
+        for name in final["metrics"]:
+            if name.lower() not in keys:
+                names = [metrics_dict[key].__name__ for key in keys]
+                raise UserError(f"metrics: there is no metric {name!r}.{did_you_mean(name, names)}")
+        reported = [keys[name.lower()] for name in final["metrics"]]
+        wanted = final["valid_metric"].lower()
+        final["valid_metric"] = keys.get(wanted, wanted)
+        if final["valid_metric"] not in reported:
+            raise UserError(
+                f"valid_metric: {self.settings['valid_metric']!r} is not among the metrics "
+                f"{', '.join(final['metrics'])}; add it there or choose one of them"
+            )
+
+    def _known(self, given: Mapping[str, Any], source: str) -> dict[str, Any]:
+        """The settings of this model among those given, the rest being its companions'."""
+        foreign = {key for name in self._companions for key in model_settings(name)} - set(self._defaults)
+        own = {key: value for key, value in given.items() if key not in foreign}
+        for key in own:
+            owners = [] if key in self._defaults else [n for n in model_names() if key in model_settings(n)]
+            if owners:
+                raise UserError(f"{source}: {key} is a setting of {', '.join(owners)}, not of {self.model}")
+        check_keys(own, self._defaults, source)
+        return own
+
+    def _set_run_folder(self) -> None:
+        final = self.final_config_dict
+        hashed = {key: value for key, value in self.settings.items() if key not in UNHASHED}
+        digest = hashlib.sha256(json.dumps(hashed, sort_keys=True).encode()).hexdigest()[:8]
+        final["run_name"] = str(final["run_name"] or f"{self.model}-seed{final['seed']}-{digest}")
+        default = Path(final["output_dir"]) / self.dataset / self.model
+        final["checkpoint_dir"] = str(final["checkpoint_dir"] or default)
+
+
+def shared_setting(
+    key: str,
+    config_file_list: Sequence[str | Path] | None = None,
+    config_dict: Mapping[str, Any] | None = None,
+    command_line: Mapping[str, Any] | None = None,
+) -> Any:
+    """The value of a key of ``properties/overall.yaml`` before any model is chosen."""
+    default = value = load_yaml(properties_folder() / "overall.yaml")[key]
+    files = [(str(path), load_yaml(Path(path))) for path in config_file_list or ()]
+    for source, given in [*files, ("config_dict", config_dict or {}), ("command line", command_line or {})]:
+        if key in given:
+            value = check_value(key, given[key], default, source)
+    return value

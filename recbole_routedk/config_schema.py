@@ -1,0 +1,162 @@
+"""What a setting may be: reading YAML and command-line values as literals, and checking them."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from recbole_routedk.errors import UserError
+
+CHOICES = {
+    "learner": ("adamw", "adam", "sgd", "adagrad", "rmsprop"),
+    "lr_scheduler": ("linear", "cosine", "constant"),
+    "state": ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"),
+}
+RANGES = {
+    "epochs": (0, None),
+    "eval_batch_size": (1, None),
+    "eval_step": (0, None),
+    "learning_rate": (0, None),
+    "metric_decimal_place": (0, None),
+    "seed": (0, 2**32 - 1),
+    "stopping_step": (0, None),
+    "train_batch_size": (1, None),
+    "warmup_ratio": (0, 1),
+    "weight_decay": (0, None),
+}
+TYPE_NAMES = {
+    bool: "True or False",
+    int: "a whole number",
+    float: "a number",
+    str: "text",
+    list: "a list such as [a, b]",
+    dict: "a mapping such as {a: 1}",
+}
+
+
+class LiteralLoader(yaml.SafeLoader):
+    """YAML's plain values only, with 1e-4 read as a number, and an error for a key given twice."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """Build a mapping, refusing a repeated key (YAML itself keeps the last one silently)."""
+        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
+        for position, key in enumerate(keys):
+            if key in keys[:position]:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"the key {key!r} is given twice", node.value[position][0].start_mark
+                )
+        return super().construct_mapping(node, deep)
+
+
+LiteralLoader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(r"^[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)[eE][-+]?[0-9]+$"),
+    list("-+.0123456789"),
+)
+LiteralLoader.add_implicit_resolver("tag:yaml.org,2002:null", re.compile("^None$"), ["N"])
+# A date is no setting: 2026-01-31 stays the text it is.
+LiteralLoader.yaml_implicit_resolvers = {
+    first: [pair for pair in pairs if pair[0] != "tag:yaml.org,2002:timestamp"]
+    for first, pairs in LiteralLoader.yaml_implicit_resolvers.items()
+}
+
+
+def properties_folder() -> Path:
+    """The folder of our YAML files: inside the package once installed, beside it in a checkout."""
+    package = Path(__file__).parent
+    for folder in (package / "properties", package.parent / "properties"):
+        if (folder / "overall.yaml").is_file():
+            return folder
+    raise UserError(f"properties/overall.yaml is missing beside {package}; install recbole_routedk again")
+
+
+def load_yaml(path: Path) -> dict[str, Any]:
+    """Read the settings of a YAML file; UserError with file and line where it is not a mapping of names."""
+    try:
+        content = yaml.load(path.read_text(encoding="utf-8"), Loader=LiteralLoader)  # a SafeLoader
+    except FileNotFoundError:
+        raise UserError(f"{path}: there is no such file") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: cannot be read as a UTF-8 YAML file ({error})") from None
+    except yaml.YAMLError as error:
+        raise UserError(f"{path}: is not valid YAML: {' '.join(str(error).split())}") from None
+    if content is None:
+        return {}
+    if not isinstance(content, dict) or not all(isinstance(key, str) for key in content):
+        raise UserError(f"{path}: has to hold settings, one 'key: value' a line")
+    return content
+
+
+def parse_literal(key: str, text: str) -> Any:
+    """Read the text of a setting as a YAML value: never code."""
+    try:
+        return yaml.load(text, Loader=LiteralLoader)  # a SafeLoader
+    except yaml.YAMLError as error:
+        raise UserError(f"--{key}={text}: not a value: {' '.join(str(error).split())}") from None
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """A sentence naming the nearest known word, or all of a few, or nothing."""
+    words = sorted(known)
+    by_lower = {each.lower(): each for each in words}
+    near = difflib.get_close_matches(word.lower(), by_lower, n=1, cutoff=0.5)
+    if near:
+        return f" Did you mean {by_lower[near[0]]!r}?"
+    return f" There are: {', '.join(words)}." if len(words) <= 20 else ""
+
+
+def check_keys(settings: Mapping[str, Any], known: Iterable[str], source: str) -> None:
+    """Raise UserError, naming the nearest known key, for a setting that nothing reads."""
+    names = set(known)
+    for key in settings:
+        if key not in names:
+            raise UserError(f"{source}: there is no setting {key!r}.{did_you_mean(key, names)}")
+
+
+def check_value(key: str, value: Any, default: Any, source: str) -> Any:
+    """Return ``value`` in the type of ``default``; UserError where it has another type or is out of range.
+
+    Text is read as a literal unless the setting is text. A setting that is empty by default takes
+    anything; a list takes a single value or a comma list.
+    """
+    wanted = type(default)
+    if isinstance(value, str) and not isinstance(default, str):
+        value = _from_text(key, value, default)
+    if default is not None and not (value is None and isinstance(default, dict)):
+        value = _in_type(key, value, wanted, source)
+    _check_range(key, value, source)
+    return value
+
+
+def _from_text(key: str, text: str, default: Any) -> Any:
+    if isinstance(default, list) and not text.lstrip().startswith("["):
+        return [part.strip() for part in text.split(",") if part.strip()]
+    return parse_literal(key, text)
+
+
+def _in_type(key: str, value: Any, wanted: type, source: str) -> Any:
+    if wanted is float and type(value) is int:
+        return float(value)
+    if wanted is str and type(value) in (int, float):
+        return str(value)
+    if wanted is list and isinstance(value, (int, float, tuple)) and not isinstance(value, bool):
+        return list(value) if isinstance(value, tuple) else [value]
+    if type(value) is not wanted:
+        raise UserError(f"{source}: {key} has to be {TYPE_NAMES.get(wanted, wanted)}, not {value!r}")
+    return value
+
+
+def _check_range(key: str, value: Any, source: str) -> None:
+    if key in CHOICES and value not in CHOICES[key]:
+        raise UserError(f"{source}: {key} has to be one of {', '.join(CHOICES[key])}, not {value!r}")
+    low, high = RANGES.get(key, (None, None))
+    if value is None or low is None:
+        return
+    if not low <= value or (high is not None and not value <= high):  # written so that NaN is refused
+        limits = f"at least {low}" if high is None else f"from {low} to {high}"
+        raise UserError(f"{source}: {key} has to be {limits}, not {value!r}")

@@ -1,0 +1,173 @@
+"""Run models from a script: train and evaluate one, compare several, take up a saved run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from logging import getLogger
+from pathlib import Path
+from typing import Any
+
+from recbole.utils import init_seed
+
+from recbole_routedk.checkpoint import read_json, write_json
+from recbole_routedk.config import Config, shared_setting
+from recbole_routedk.data.dataloader import BundleDataLoader
+from recbole_routedk.data.dataset import BundleDataset
+from recbole_routedk.errors import UserError
+from recbole_routedk.leaderboard import write_leaderboard
+from recbole_routedk.model.bundle_generator import BundleGenerator
+from recbole_routedk.registry import resolve_model
+from recbole_routedk.run_log import logging_to
+from recbole_routedk.trainer import BundleTrainer
+
+CONFIG_FILE = "config.json"
+RESULT_FILE = "result.json"
+PREDICTIONS_FILE = "predictions_test.json"
+LOG_FILE = "run.log"
+
+Loaded = tuple[Config, BundleGenerator, BundleDataset, BundleDataLoader, BundleDataLoader, BundleDataLoader]
+
+
+def run_recbole_routedk(
+    model: str | type | None = None,
+    dataset: str | None = None,
+    config_file_list: Sequence[str | Path] | None = None,
+    config_dict: Mapping[str, Any] | None = None,
+    saved: bool = True,
+    command_line: Mapping[str, Any] | None = None,
+    companions: Sequence[str] = (),
+) -> dict[str, Any]:
+    """Train one model, evaluate it on the test split and return what it reached.
+
+    The result has RecBole's keys (``best_valid_score``, ``valid_score_bigger``, ``best_valid_result``,
+    ``test_result``) and the name, run folder, speed, memory and time of the run. With ``saved`` the run
+    folder gets the checkpoints, settings, test predictions and this result. Raises UserError.
+    """
+    config = Config(model, dataset, config_file_list, config_dict, command_line, companions)
+    with logging_to(config.run_folder / LOG_FILE if saved else None, config["state"]):
+        init_seed(config["seed"], config["reproducibility"])
+        generator, _, train_data, valid_data, test_data = _build(config)
+        if saved:
+            write_json(config.run_folder / CONFIG_FILE, config.plain())
+        getLogger().info(f"{generator.display_name} on {config['dataset']}")
+        trainer = BundleTrainer(config, generator)
+        show = config["show_progress"]
+        trainer.fit(train_data, valid_data, saved=saved, show_progress=show)
+        result = _tested(trainer, test_data, saved)
+        if saved:
+            write_json(config.run_folder / RESULT_FILE, result)
+            getLogger().info(f"Saved to {config.run_folder}")
+    return result
+
+
+def compare_models(
+    models: Sequence[str] | None = None,
+    dataset: str | None = None,
+    config_file_list: Sequence[str | Path] | None = None,
+    config_dict: Mapping[str, Any] | None = None,
+    command_line: Mapping[str, Any] | None = None,
+) -> list[dict[str, Any]]:
+    """Run the models and the configured ``baselines`` beside them, and write one leaderboard.
+
+    ``models`` are by default those of the setting ``model``. All get the same settings; one that only some
+    models know reaches only those. Returns the results; the leaderboard lies in ``<output_dir>/<dataset>/``.
+    """
+    given = (config_file_list, config_dict, command_line)
+    asked = models if models is not None else str(shared_setting("model", *given)).split(",")
+    names = list(dict.fromkeys([*asked, *shared_setting("baselines", *given)]))
+    # Every setting of every model is checked before the first of them trains for an hour.
+    configs = [Config(name, dataset, *given, companions=names) for name in names]
+    # The cheap ones first: the peak memory of a process never falls again on some systems.
+    names.sort(key=lambda name: bool(getattr(resolve_model(name), "gradient_trained", True)))
+    results = [
+        run_recbole_routedk(name, dataset, config_file_list, config_dict, True, command_line, names)
+        for name in names
+    ]
+    folder = Path(configs[0]["output_dir"]) / configs[0]["dataset"]
+    write_leaderboard(folder, results, configs[0]["metric_decimal_place"])
+    return results
+
+
+def objective_function(
+    config_dict: Mapping[str, Any] | None = None,
+    config_file_list: Sequence[str | Path] | None = None,
+    saved: bool = True,
+) -> dict[str, Any]:
+    """The objective of RecBole's hyper-parameter search: train, and return the valid and test results."""
+    result = run_recbole_routedk(config_file_list=config_file_list, config_dict=config_dict, saved=saved)
+    kept = ("model", "best_valid_score", "valid_score_bigger", "best_valid_result", "test_result")
+    return {key: result[key] for key in kept}
+
+
+def load_data_and_model(
+    folder: str | Path, overrides: Mapping[str, Any] | None = None, model_class: type | None = None
+) -> Loaded:
+    """Load a saved run: (config, model with its best weights, dataset, train, valid and test loaders).
+
+    ``folder`` is a run folder, ``overrides`` replace settings, ``model_class`` stands in for a model that
+    has no YAML file. Raises UserError where the folder holds no run.
+    """
+    folder = Path(folder)
+    config = Config.from_plain(read_json(folder / CONFIG_FILE), overrides, model_class)
+    # The run folder may have been moved, or its settings changed for evaluation: it stays the one given.
+    config["checkpoint_dir"], config["run_name"] = str(folder.resolve().parent), folder.resolve().name
+    init_seed(config["seed"], config["reproducibility"])
+    generator, dataset, train_data, valid_data, test_data = _build(config)
+    BundleTrainer(config, generator).load_best()
+    return config, generator, dataset, train_data, valid_data, test_data
+
+
+def evaluate_saved(
+    folder: str | Path, overrides: Mapping[str, Any] | None = None, model_class: type | None = None
+) -> dict[str, Any]:
+    """Evaluate a saved run on the test split, without training; nothing in the run folder changes."""
+    config, generator, _, _, valid_data, test_data = load_data_and_model(folder, overrides, model_class)
+    with logging_to(None, config["state"]):
+        trainer = BundleTrainer(config, generator)
+        show = config["show_progress"]
+        valid = trainer.evaluate(valid_data, load_best_model=False, show_progress=show)
+        trainer.progress.best_result = dict(valid)
+        trainer.progress.best_score = valid[config["valid_metric"]]
+        return _tested(trainer, test_data, saved=False)
+
+
+def _build(
+    config: Config,
+) -> tuple[BundleGenerator, BundleDataset, BundleDataLoader, BundleDataLoader, BundleDataLoader]:
+    dataset = BundleDataset(config)
+    splits = dataset.build()
+    for name, split in zip(config["benchmark_filename"], splits, strict=True):
+        if not split.labelled_sessions:
+            raise UserError(f"{config['data_path']}: the {name} split has no session")
+    train, valid, test = splits
+    train_data = BundleDataLoader(config, train, shuffle=config["shuffle"])
+    valid_data, test_data = BundleDataLoader(config, valid), BundleDataLoader(config, test)
+    for loader in (valid_data, test_data):
+        loader.set_batch_size(config["eval_batch_size"])
+    generator = config.model_class(config, train).to(config["device"])
+    return generator, dataset, train_data, valid_data, test_data
+
+
+def _tested(trainer: BundleTrainer, test_data: BundleDataLoader, saved: bool) -> dict[str, Any]:
+    config = trainer.config
+    test_result = trainer.evaluate(test_data, load_best_model=False, show_progress=config["show_progress"])
+    if saved:
+        answers = {
+            session_id: [sorted(bundle) for bundle in generation.bundles]
+            for session_id, generation in trainer.last_generations.items()
+        }
+        write_json(config.run_folder / PREDICTIONS_FILE, answers)
+    return {
+        "model": config["model"],
+        "name": trainer.model.display_name,
+        "dataset": config["dataset"],
+        "seed": config["seed"],
+        "run_folder": str(config.run_folder),
+        "best_valid_score": trainer.best_valid_score,
+        "valid_score_bigger": config["valid_metric_bigger"],
+        "best_valid_result": trainer.best_valid_result,
+        "test_result": dict(test_result),
+        "sessions_per_second": trainer.sessions_per_second,
+        "peak_memory_mib": trainer.peak_memory,
+        "train_seconds": trainer.progress.seconds,
+    }

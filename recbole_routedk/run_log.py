@@ -1,0 +1,56 @@
+"""RecBole's log: to the terminal, and to a file of each run."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import colorlog
+from recbole.utils.logger import RemoveColorFilter, log_colors_config
+from tqdm import tqdm
+
+_DATE = "%d %b %H:%M:%S"
+
+
+class _AroundBars(logging.Handler):
+    """Writes to standard error without tearing a progress bar."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write one record above the bars."""
+        tqdm.write(self.format(record), file=sys.stderr)
+
+
+@contextmanager
+def logging_to(path: Path | None, state: str) -> Iterator[None]:
+    """Show log lines of level ``state`` and above, and write them to ``path``, within the block.
+
+    RecBole's own ``init_logger`` writes to the working directory and does nothing the second time.
+    """
+    root, level = logging.getLogger(), getattr(logging, state)
+    terminal = logging.StreamHandler()
+    terminal.setFormatter(
+        colorlog.ColoredFormatter(
+            "%(log_color)s%(asctime)s  %(message)s", _DATE, log_colors=log_colors_config
+        )
+    )
+    handlers: list[logging.Handler] = [terminal]
+    if path is not None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = logging.FileHandler(path, encoding="utf-8")
+        file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s  %(message)s", "%Y-%m-%d %H:%M:%S"))
+        file.addFilter(RemoveColorFilter())
+        handlers.append(file)
+    before = root.level
+    root.setLevel(level)
+    for handler in handlers:
+        root.addHandler(handler)
+    try:
+        yield
+    finally:
+        root.setLevel(before)
+        for handler in handlers:
+            root.removeHandler(handler)
+            handler.close()

@@ -1,0 +1,418 @@
+"""RecBole's Trainer for bundle generators: stages, early stopping, checkpoints that resume, evaluation."""
+
+from __future__ import annotations
+
+import math
+import sys
+import time
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from dataclasses import asdict, dataclass, field
+from logging import getLogger
+from pathlib import Path
+from typing import Any
+
+import recbole
+import torch
+from recbole.evaluator import Evaluator
+from recbole.trainer import Trainer
+from recbole.trainer.trainer import AbstractTrainer
+from recbole.utils import WandbLogger, early_stopping, init_seed
+from torch import Tensor
+from torch.nn.utils.clip_grad import clip_grad_norm_
+from torch.utils.tensorboard import SummaryWriter
+from tqdm import tqdm
+
+from recbole_routedk.checkpoint import (
+    Checkpoint,
+    load_checkpoint,
+    of_prefix,
+    optimizer_tensors,
+    random_state,
+    restore_optimizer,
+    restore_random_state,
+    save_checkpoint,
+    with_prefix,
+)
+from recbole_routedk.config import UNHASHED, Config
+from recbole_routedk.data.dataloader import BundleDataLoader
+from recbole_routedk.data.session import Generation
+from recbole_routedk.errors import UserError
+from recbole_routedk.evaluation.collector import BundleCollector
+from recbole_routedk.measure import peak_memory_mib, reset_peak_memory
+from recbole_routedk.model.bundle_generator import BundleGenerator, TrainingStage
+
+BEST, LAST = "best", "last"
+
+
+@dataclass
+class Progress:
+    """Where training stands; this is what a resumed run goes on from."""
+
+    stage: int = 0
+    epoch: int = 0  # finished epochs of the stage
+    epochs_before: int = 0  # finished epochs of earlier stages
+    waited: int = 0  # evaluations since the best one
+    best_score: float | None = None
+    best_result: dict[str, float] = field(default_factory=dict)
+    seconds: float = 0.0
+    stage_done: bool = False
+    finished: bool = False
+
+
+class BundleTrainer(Trainer):
+    """Trains a ``BundleGenerator`` and evaluates it with the metrics of its configuration.
+
+    Everything is written below ``config.run_folder``: ``best`` and ``last`` checkpoints and the
+    tensorboard log. ``fit`` and ``evaluate`` are called as RecBole's.
+    """
+
+    def __init__(self, config: Config, model: BundleGenerator) -> None:
+        # The stock __init__ writes to the working directory and builds one optimizer for all stages.
+        AbstractTrainer.__init__(self, config, model)
+        self.logger = getLogger()
+        self.wandblogger = WandbLogger(config)
+        self.folder = config.run_folder
+        self.tensorboard: Any = _NoWriter()
+        self._saved = self._show = self._verbose = False
+        self._callback: Callable[[int, float], object] | None = None
+        self._best: Checkpoint | None = None
+        self._started = 0.0
+        self.learner = config["learner"]
+        self.learning_rate = config["learning_rate"]
+        self.weight_decay = config["weight_decay"]
+        self.clip_grad_norm = config["clip_grad_norm"]
+        self.valid_metric = config["valid_metric"]
+        self.valid_metric_bigger = config["valid_metric_bigger"]
+        self.device = config["device"]
+        self.eval_collector = BundleCollector(config)
+        self.evaluator = Evaluator(config)
+        self.progress = Progress()
+        self.train_loss_dict: dict[int, float] = {}
+        self.last_generations: dict[str, Generation] = {}
+        self.sessions_per_second = 0.0
+        self.peak_memory = 0.0
+
+    @property
+    def best_valid_score(self) -> float:
+        """The best ``valid_metric`` of the current stage; infinitely bad before the first evaluation."""
+        worst = -math.inf if self.valid_metric_bigger else math.inf
+        return worst if self.progress.best_score is None else self.progress.best_score
+
+    @property
+    def best_valid_result(self) -> dict[str, float] | None:
+        """Every metric of the best evaluation on the valid split."""
+        return self.progress.best_result or None
+
+    # Training -----------------------------------------------------------------------------------
+
+    def fit(
+        self,
+        train_data: BundleDataLoader,
+        valid_data: BundleDataLoader | None = None,
+        verbose: bool = True,
+        saved: bool = True,
+        show_progress: bool = False,
+        callback_fn: Callable[[int, float], object] | None = None,
+    ) -> tuple[float, dict[str, float] | None]:
+        """Train to the end, the best weights in the model; returns the best valid score and result.
+
+        With ``config["resume"]`` a stopped run goes on after its last finished epoch.
+        """
+        self._saved, self._show, self._verbose, self._callback = saved, show_progress, verbose, callback_fn
+        reset_peak_memory(self.device)
+        self._started = time.perf_counter()
+        self.eval_collector.data_collect(train_data)
+        resumed = self._last_checkpoint() if saved and self.config["resume"] else None
+        if resumed is not None and resumed.record["progress"]["finished"]:
+            self.progress = Progress(**resumed.record["progress"])
+            self.load_best()
+            self._say(f"The run in {self.folder} is finished; nothing to resume")
+        else:
+            self.model.prepare(train_data.bundle_dataset.labelled_sessions)
+            with closing(self._open_tensorboard()) as self.tensorboard:
+                self._learn(train_data, valid_data, resumed)
+        return self.best_valid_score, self.best_valid_result
+
+    def _learn(
+        self, train_data: BundleDataLoader, valid_data: BundleDataLoader | None, resumed: Checkpoint | None
+    ) -> None:
+        if self.model.gradient_trained:
+            self.model.trainable_state()  # remembers what is trainable before a stage freezes it
+            stages = self.model.training_stages()
+            self._resume(resumed)
+            while self.progress.stage < len(stages):
+                self._train_stage(stages[self.progress.stage], train_data, valid_data, resumed)
+                resumed = None
+        else:
+            valid = valid_data.bundle_dataset.labelled_sessions if valid_data else ()
+            self.model.fit_sessions(train_data.bundle_dataset.labelled_sessions, valid)
+        if self.progress.best_score is None:
+            if valid_data:
+                self._validate(valid_data)
+            self._keep_best()
+        self.progress.finished = True
+        self._save_last(None)
+
+    def _train_stage(
+        self,
+        stage: TrainingStage,
+        train_data: BundleDataLoader,
+        valid_data: BundleDataLoader | None,
+        resumed: Checkpoint | None,
+    ) -> None:
+        progress = self.progress
+        self.model.begin_stage(stage.name)
+        trained = [value for value in self.model.parameters() if value.requires_grad]
+        if not trained:
+            raise RuntimeError(f"stage {stage.name} of {self.config['model']} trains no parameter")
+        self.optimizer = self._build_optimizer(params=trained, learning_rate=stage.learning_rate)
+        if progress.epoch == 0 and not progress.stage_done:
+            progress.best_score, progress.best_result, progress.waited = None, {}, 0
+            self._best = None
+        if resumed is not None:
+            restore_optimizer(self.optimizer, of_prefix("optimizer", resumed.tensors))
+            restore_random_state(Checkpoint(of_prefix("random", resumed.tensors), resumed.record["random"]))
+        steps = len(train_data) * (stage.epochs - progress.epoch)
+        with self._bar(steps, f"{self.config['model']} {stage.name}", "batch") as self._progress_bar:
+            while progress.epoch < stage.epochs and not progress.stage_done:
+                self._epoch(stage, train_data, valid_data)
+        if self._best is not None:
+            self._restore(self._best)
+        progress.stage, progress.epoch, progress.stage_done = progress.stage + 1, 0, False
+
+    def _epoch(
+        self, stage: TrainingStage, train_data: BundleDataLoader, valid_data: BundleDataLoader | None
+    ) -> None:
+        progress = self.progress
+        self.model.begin_epoch(progress.epoch)
+        train_data.set_epoch(progress.epochs_before)
+        loss = self._train_epoch(train_data, stage)
+        progress.epoch += 1
+        progress.epochs_before += 1
+        self.train_loss_dict[progress.epochs_before] = loss
+        self._scalar("loss/train", loss)
+        line = f"{stage.name}, epoch {progress.epoch} of {stage.epochs}: loss {loss:.4f}"
+        if valid_data and stage.eval_step and progress.epoch % stage.eval_step == 0:
+            line += f", valid {self.valid_metric} {self._validate(valid_data, stage.stopping_step):.4f}"
+        elif progress.epoch == stage.epochs and progress.best_score is None:
+            self._best = self._state()  # a stage without evaluation keeps its last weights
+        self._say(line)
+        self._save_last(self.optimizer)
+
+    def _train_epoch(self, train_data: BundleDataLoader, stage: TrainingStage) -> float:
+        """Train on every batch once; returns the mean loss of a batch."""
+        self.model.train()
+        total, steps = 0.0, len(train_data)
+        for step, interaction in enumerate(train_data, start=self.progress.epoch * steps):
+            rate = stage.learning_rate * self._rate_factor(step, stage.epochs * steps)
+            for group in self.optimizer.param_groups:
+                group["lr"] = rate
+            self.optimizer.zero_grad(set_to_none=True)
+            with torch.autocast(self.device.type, torch.bfloat16, enabled=self.config["enable_amp"]):
+                losses = self.model.calculate_loss(interaction.to(self.device))
+            loss = torch.stack(list(losses)).sum() if isinstance(losses, tuple) else losses
+            self._check_loss(loss, interaction["session_index"].tolist(), train_data)
+            loss.backward()
+            if self.clip_grad_norm:
+                clip_grad_norm_(self.model.parameters(), **self.clip_grad_norm)
+            self.optimizer.step()
+            total += loss.item()
+            self._progress_bar.set_postfix_str(f"loss {loss.item():.3f}", refresh=False)
+            self._progress_bar.update()
+        return total / max(1, steps)
+
+    def _rate_factor(self, step: int, steps: int) -> float:
+        """The learning rate at ``step`` of ``steps`` as a share of the stage's own."""
+        warmup = math.ceil(self.config["warmup_ratio"] * steps)
+        if step < warmup:
+            return (step + 1) / (warmup + 1)
+        done = (step - warmup) / max(1, steps - warmup)
+        kinds = {"linear": 1 - done, "cosine": (1 + math.cos(math.pi * done)) / 2, "constant": 1.0}
+        return kinds[self.config["lr_scheduler"]]
+
+    def _check_loss(self, loss: Tensor, index: Sequence[int], train_data: BundleDataLoader) -> None:
+        if not torch.isfinite(loss):
+            sessions = train_data.bundle_dataset.labelled_sessions
+            names = ", ".join(sessions[i].session.session_id for i in index)
+            raise UserError(
+                f"The training loss is {loss.item()} in epoch {self.progress.epoch + 1}, in the batch of the "
+                f"sessions {names}. Lower learning_rate (now {self.config['learning_rate']}) or set "
+                "clip_grad_norm; if it stays, look at these sessions."
+            )
+
+    def _validate(self, valid_data: BundleDataLoader, patience: int | None = None) -> float:
+        """Evaluate on the valid split; keeps the weights if they are the best of the stage."""
+        result = self.evaluate(valid_data, load_best_model=False, show_progress=self._show)
+        score = float(result[self.valid_metric])
+        progress = self.progress
+        best, progress.waited, stop, update = early_stopping(
+            score,
+            self.best_valid_score,
+            progress.waited,
+            max_step=math.inf if patience is None else patience,
+            bigger=self.valid_metric_bigger,
+        )
+        progress.stage_done = bool(stop)
+        for name, value in result.items():
+            self._scalar(f"valid/{name}", value)
+        self.wandblogger.log_metrics(dict(result), head="valid")
+        if update:
+            progress.best_score, progress.best_result = float(best), dict(result)
+            self._keep_best()
+        if self._callback:
+            self._callback(progress.epochs_before - 1, score)
+        return score
+
+    # Checkpoints --------------------------------------------------------------------------------
+
+    def _state(self) -> Checkpoint:
+        """The model as a checkpoint keeps it."""
+        record = {
+            "model": self.config["model"],
+            "config": self.config.plain(),
+            "progress": asdict(self.progress),
+            "extra_state": self.model.extra_state(),
+            "versions": {"torch": torch.__version__, "recbole": recbole.__version__},
+        }
+        return Checkpoint(self.model.trainable_state(), record)
+
+    def _restore(self, state: Checkpoint) -> None:
+        self.model.load_extra_state(state.record["extra_state"])
+        self.model.load_trainable_state(state.tensors)
+
+    def _keep_best(self) -> None:
+        self._best = self._state()
+        if self._saved:
+            save_checkpoint(self.folder, BEST, self._best)
+
+    def _save_last(self, optimizer: torch.optim.Optimizer | None) -> None:
+        """Write what a resumed run needs; without optimizer the run is over and only its record counts."""
+        now = time.perf_counter()
+        self.progress.seconds += now - self._started
+        self._started = now
+        if not self._saved:
+            return
+        state = self._state()
+        if optimizer is None:
+            state.tensors = {}
+        else:
+            generators = random_state()
+            state.tensors = (
+                with_prefix("model", state.tensors)
+                | with_prefix("optimizer", optimizer_tensors(optimizer))
+                | with_prefix("random", generators.tensors)
+            )
+            state.record["random"] = generators.record
+        save_checkpoint(self.folder, LAST, state)
+
+    def _last_checkpoint(self) -> Checkpoint | None:
+        if not (self.folder / f"{LAST}.json").is_file():
+            self._say(f"There is no stopped run in {self.folder}; training starts anew")
+            return None
+        last = load_checkpoint(self.folder, LAST)
+        if last.record["config"] != self.config.plain() and self._differences(last):
+            raise UserError(
+                f"The run in {self.folder} had other settings: {self._differences(last)}. "
+                "Resume it with those, or give another --run_name."
+            )
+        return last
+
+    def _differences(self, last: Checkpoint) -> str:
+        before, now = last.record["config"]["settings"], self.config.plain()["settings"]
+        changed = [key for key in now if key not in UNHASHED and before.get(key) != now[key]]
+        return ", ".join(f"{key}={before.get(key)!r}" for key in changed)
+
+    def _resume(self, last: Checkpoint | None) -> None:
+        """Put model and progress where ``last`` was taken."""
+        if last is None:
+            return
+        self.progress = Progress(**last.record["progress"])
+        self._restore(Checkpoint(of_prefix("model", last.tensors), last.record))
+        has_best = self.progress.best_score is not None
+        self._best = load_checkpoint(self.folder, BEST) if has_best else None
+        self._say(f"Resuming {self.folder} after {self.progress.epochs_before} epochs")
+
+    def load_best(self, folder: Path | None = None) -> None:
+        """Load the best weights of the run in ``folder`` (default: this one) into the model."""
+        self._restore(load_checkpoint(folder or self.folder, BEST))
+
+    # Evaluation ---------------------------------------------------------------------------------
+
+    @torch.no_grad()
+    def evaluate(
+        self,
+        eval_data: BundleDataLoader,
+        load_best_model: bool = True,
+        model_file: str | Path | None = None,
+        show_progress: bool = False,
+    ) -> dict[str, float]:
+        """Let the model answer every session and score the answers; the model sees no label.
+
+        ``model_file`` is a run folder, by default this run's. Random choices of the model start from
+        ``config["seed"]`` here, so that a saved run scores again what it scored after training.
+        Leaves ``last_generations``, ``sessions_per_second`` and ``peak_memory`` (MiB) behind.
+        """
+        if load_best_model:
+            self.load_best(Path(model_file) if model_file else None)
+        generators = random_state()
+        init_seed(self.config["seed"], self.config["reproducibility"])
+        training = self.model.training
+        self.model.eval()
+        seconds, self.last_generations = 0.0, {}
+        labelled = eval_data.bundle_dataset.labelled_sessions
+        with self._bar(len(labelled), f"{self.config['model']} answers", "session", show_progress) as bar:
+            for interaction in eval_data:
+                batch = [labelled[index] for index in interaction["session_index"].tolist()]
+                sessions = [each.session for each in batch]
+                started = time.perf_counter()
+                generations = self.model.predict_bundles(sessions)
+                seconds += time.perf_counter() - started
+                self.eval_collector.eval_batch_collect(batch, generations)
+                self.last_generations |= {
+                    session.session_id: generation
+                    for session, generation in zip(sessions, generations, strict=True)
+                }
+                bar.update(len(batch))
+        self.model.train(training)
+        restore_random_state(generators)
+        self.sessions_per_second = len(labelled) / max(seconds, 1e-9)
+        self.peak_memory = peak_memory_mib(self.device)
+        result: dict[str, float] = self.evaluator.evaluate(self.eval_collector.get_data_struct())
+        return result
+
+    # Watching -----------------------------------------------------------------------------------
+
+    def _bar(self, total: int, title: str, unit: str, shown: bool | None = None) -> tqdm[Any]:
+        """A progress bar with the time left; refreshed seldom where it ends up in a log file."""
+        return tqdm(
+            total=total,
+            desc=title,
+            unit=unit,
+            disable=not (self._show if shown is None else shown),
+            leave=False,
+            delay=1,
+            mininterval=0.5 if sys.stderr.isatty() else 30,
+            dynamic_ncols=True,
+        )
+
+    def _open_tensorboard(self) -> Any:
+        """A writer to the run folder, or None's stand-in where nothing is saved."""
+        return SummaryWriter(str(self.folder / "tensorboard")) if self._saved else _NoWriter()
+
+    def _scalar(self, name: str, value: float) -> None:
+        self.tensorboard.add_scalar(name, value, self.progress.epochs_before)
+
+    def _say(self, line: str) -> None:
+        if self._verbose:
+            self.logger.info(line)
+
+
+class _NoWriter:
+    """Takes what tensorboard would write and drops it."""
+
+    def add_scalar(self, name: str, value: float, step: int) -> None:
+        """Drop a value."""
+
+    def close(self) -> None:
+        """Have nothing to close."""
