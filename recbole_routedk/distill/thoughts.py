@@ -1,0 +1,75 @@
+"""A thought: what the teacher thinks about one session before it is answered."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from recbole_routedk.data.session import Bundle, LabelledSession, Session
+from recbole_routedk.distill.category import UNKNOWN, leaf
+from recbole_routedk.distill.encoder import SentenceEncoder, Vectors
+from recbole_routedk.distill.pairs import Floats, Ints
+from recbole_routedk.distill.text import title_words
+
+_CLOSE_INTENT = 0.6
+_LONGEST_INTENT = 60
+
+
+@dataclass(frozen=True)
+class Thought:
+    """Affinities [n, n] in [0, 1] (symmetric, zero diagonal), candidate groups and one intent phrase a group."""
+
+    affinities: Floats
+    groups: tuple[Bundle, ...]
+    intents: tuple[str, ...]
+
+
+class IntentBank:
+    """Annotated intents of training bundles, found again by the mean title vector of a bundle."""
+
+    def __init__(self, train: Sequence[LabelledSession], folds: Ints, encoder: SentenceEncoder) -> None:
+        self._encoder = encoder
+        centres, texts, owners = [], [], []
+        for labelled, fold in zip(train, folds, strict=True):
+            for bundle, intent in zip(labelled.bundles, labelled.intents, strict=False):
+                phrase = " ".join(intent.split())[:_LONGEST_INTENT]
+                if phrase:
+                    centres.append(self.centre(labelled.session, bundle))
+                    texts.append(phrase)
+                    owners.append(fold)
+        self._centres = np.stack(centres) if centres else np.zeros((0, encoder.width), dtype=np.float32)
+        self._texts, self._folds = texts, np.array(owners, dtype=np.int64)
+
+    def centre(self, session: Session, bundle: Bundle) -> Vectors:
+        """Return the mean title vector of a bundle, length 1."""
+        mean = self._encoder.encode([session.items[position].title for position in sorted(bundle)]).mean(0)
+        return np.asarray(mean / max(float(np.linalg.norm(mean)), 1e-9), dtype=np.float32)
+
+    def phrase(self, session: Session, group: Bundle, categories: Sequence[str], without_fold: int | None) -> str:
+        """Return a likely intent: that of a close training bundle, else a shared category, else shared words."""
+        known = np.flatnonzero(self._folds != without_fold) if without_fold is not None else np.arange(len(self._texts))
+        if len(known):
+            closeness = self._centres[known] @ self.centre(session, group)
+            best = int(closeness.argmax())
+            if closeness[best] >= _CLOSE_INTENT:
+                return self._texts[known[best]]
+        return _shared_category(group, categories) or _shared_words(session, group)
+
+
+def _shared_category(group: Bundle, categories: Sequence[str]) -> str:
+    counts = Counter(categories[position] for position in sorted(group) if categories[position] != UNKNOWN)
+    if not counts:
+        return ""
+    category, count = counts.most_common(1)[0]
+    return leaf(category) if 2 * count > len(group) or len(counts) == 1 else ""
+
+
+def _shared_words(session: Session, group: Bundle) -> str:
+    counts = Counter(
+        word for position in sorted(group) for word in dict.fromkeys(title_words(session.items[position].title))
+    )
+    shared = [word for word, count in counts.most_common() if count > 1][:3]
+    return " ".join(shared)[:_LONGEST_INTENT] or "items used together"
