@@ -130,14 +130,16 @@ class Config(RecBoleConfig):
     def _get_model_and_dataset(self, model: str | type | None, dataset: str | None) -> tuple[str, type, str]:
         given = load_yaml(properties_folder() / "overall.yaml") | self.external_config_dict
         chosen = model or given["model"]
-        if isinstance(chosen, type):
-            return chosen.__name__, chosen, str(dataset or given["dataset"])
-        return str(chosen), resolve_model(str(chosen)), str(dataset or given["dataset"])
+        name = chosen.__name__ if isinstance(chosen, type) else str(chosen)
+        # Settings are checked before the class is imported: a typing mistake is answered at once.
+        self._load_settings(name, str(dataset or given["dataset"]), isinstance(chosen, type))
+        model_class = chosen if isinstance(chosen, type) else resolve_model(name)
+        return name, model_class, self.settings["dataset"]
 
-    def _load_internal_config_dict(self, model: str, model_class: Any, dataset: str) -> None:
+    def _load_settings(self, model: str, dataset: str, is_class: bool) -> None:
         stock = Path(recbole.__file__).parent / "properties"
         ours = properties_folder()
-        self._model_defaults = model_settings(model) if model in model_names() else {}
+        self._model_defaults = {} if is_class and model not in model_names() else model_settings(model)
         layers = [load_yaml(stock / "overall.yaml"), load_yaml(stock / "dataset" / "sample.yaml")]
         layers += [load_yaml(ours / "overall.yaml"), self._model_defaults]
         defaults = {key: value for layer in layers for key, value in layer.items() if key not in REFUSED}
@@ -146,14 +148,16 @@ class Config(RecBoleConfig):
             check_keys(settings, defaults, str(file))
             defaults |= settings
         self._defaults = defaults | {"model": model, "dataset": dataset}
+        self.settings = copy.deepcopy(self._defaults)
+        for source, given in self._sources:
+            for key, value in self._known(given, source, model).items():
+                self.settings[key] = check_value(key, value, self._defaults[key], source)
+        self.settings |= {"model": model, "dataset": dataset}
+
+    def _load_internal_config_dict(self, model: str, model_class: Any, dataset: str) -> None:
         self.internal_config_dict = self._defaults | {"MODEL_TYPE": model_class.type}
 
     def _get_final_config_dict(self) -> dict[str, Any]:
-        self.settings = copy.deepcopy(self._defaults)
-        for source, given in self._sources:
-            for key, value in self._known(given, source).items():
-                self.settings[key] = check_value(key, value, self._defaults[key], source)
-        self.settings |= {"model": self.model, "dataset": self.dataset}
         return self.internal_config_dict | copy.deepcopy(self.settings)
 
     def _set_default_parameters(self) -> None:
@@ -187,14 +191,14 @@ class Config(RecBoleConfig):
                 f"{', '.join(final['metrics'])}; add it there or choose one of them"
             )
 
-    def _known(self, given: Mapping[str, Any], source: str) -> dict[str, Any]:
+    def _known(self, given: Mapping[str, Any], source: str, model: str) -> dict[str, Any]:
         """The settings of this model among those given, the rest being its companions'."""
         foreign = {key for name in self._companions for key in model_settings(name)} - set(self._defaults)
         own = {key: value for key, value in given.items() if key not in foreign}
         for key in own:
             owners = [] if key in self._defaults else [n for n in model_names() if key in model_settings(n)]
             if owners:
-                raise UserError(f"{source}: {key} is a setting of {', '.join(owners)}, not of {self.model}")
+                raise UserError(f"{source}: {key} is a setting of {', '.join(owners)}, not of {model}")
         check_keys(own, self._defaults, source)
         return own
 

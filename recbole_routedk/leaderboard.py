@@ -38,7 +38,7 @@ def ranked(results: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     return sorted(results, key=lambda result: -result["test_result"].get(RANKED_BY, float("-inf")))
 
 
-def leaderboard(results: Sequence[Mapping[str, Any]], decimals: int = 3, style: str = "github") -> str:
+def leaderboard(results: Sequence[Mapping[str, Any]], decimals: int = 3, style: str = "pipe") -> str:
     """The results as a table in a format of tabulate; a metric that was not measured shows as "-"."""
     shown = [key for key in HEADERS if any(key in result["test_result"] for result in results)]
     rows = [

@@ -80,8 +80,7 @@ def compare_models(
     # The cheap ones first: the peak memory of a process never falls again on some systems.
     names.sort(key=lambda name: bool(getattr(resolve_model(name), "gradient_trained", True)))
     results = [
-        run_recbole_routedk(name, dataset, config_file_list, config_dict, True, command_line, names)
-        for name in names
+        run_recbole_routedk(name, dataset, config_file_list, config_dict, True, command_line, names) for name in names
     ]
     folder = Path(configs[0]["output_dir"]) / configs[0]["dataset"]
     write_leaderboard(folder, results, configs[0]["metric_decimal_place"])

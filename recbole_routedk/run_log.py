@@ -30,12 +30,12 @@ def logging_to(path: Path | None, state: str) -> Iterator[None]:
     RecBole's own ``init_logger`` writes to the working directory and does nothing the second time.
     """
     root, level = logging.getLogger(), getattr(logging, state)
-    terminal = logging.StreamHandler()
-    terminal.setFormatter(
-        colorlog.ColoredFormatter(
-            "%(log_color)s%(asctime)s  %(message)s", _DATE, log_colors=log_colors_config
-        )
-    )
+    terminal = _AroundBars()
+    if sys.stderr.isatty():
+        form = "%(log_color)s%(asctime)s  %(message)s"
+        terminal.setFormatter(colorlog.ColoredFormatter(form, _DATE, log_colors=log_colors_config))
+    else:
+        terminal.setFormatter(logging.Formatter("%(asctime)s  %(message)s", _DATE))
     handlers: list[logging.Handler] = [terminal]
     if path is not None:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -180,10 +180,10 @@ class BundleTrainer(Trainer):
         if self._best is not None:
             self._restore(self._best)
         progress.stage, progress.epoch, progress.stage_done = progress.stage + 1, 0, False
+        # Before the next stage writes its own best weights over those that it starts from.
+        self._save_last(None)
 
-    def _epoch(
-        self, stage: TrainingStage, train_data: BundleDataLoader, valid_data: BundleDataLoader | None
-    ) -> None:
+    def _epoch(self, stage: TrainingStage, train_data: BundleDataLoader, valid_data: BundleDataLoader | None) -> None:
         progress = self.progress
         self.model.begin_epoch(progress.epoch)
         train_data.set_epoch(progress.epochs_before)
@@ -287,23 +287,20 @@ class BundleTrainer(Trainer):
             save_checkpoint(self.folder, BEST, self._best)
 
     def _save_last(self, optimizer: torch.optim.Optimizer | None) -> None:
-        """Write what a resumed run needs; without optimizer the run is over and only its record counts."""
+        """Write what a resumed run needs; between two stages there is no optimizer."""
         now = time.perf_counter()
         self.progress.seconds += now - self._started
         self._started = now
         if not self._saved:
             return
         state = self._state()
-        if optimizer is None:
-            state.tensors = {}
-        else:
-            generators = random_state()
-            state.tensors = (
-                with_prefix("model", state.tensors)
-                | with_prefix("optimizer", optimizer_tensors(optimizer))
-                | with_prefix("random", generators.tensors)
-            )
-            state.record["random"] = generators.record
+        generators = random_state()
+        state.tensors = (
+            with_prefix("model", state.tensors)
+            | with_prefix("optimizer", optimizer_tensors(optimizer) if optimizer else {})
+            | with_prefix("random", generators.tensors)
+        )
+        state.record["random"] = generators.record
         save_checkpoint(self.folder, LAST, state)
 
     def _last_checkpoint(self) -> Checkpoint | None:
@@ -370,8 +367,7 @@ class BundleTrainer(Trainer):
                 seconds += time.perf_counter() - started
                 self.eval_collector.eval_batch_collect(batch, generations)
                 self.last_generations |= {
-                    session.session_id: generation
-                    for session, generation in zip(sessions, generations, strict=True)
+                    session.session_id: generation for session, generation in zip(sessions, generations, strict=True)
                 }
                 bar.update(len(batch))
         self.model.train(training)

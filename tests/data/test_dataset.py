@@ -1,0 +1,101 @@
+"""BundleDataset and BundleDataLoader over atomic files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from toy import TITLES, Threshold, toy_session, toy_splits
+
+from recbole_routedk.config import Config
+from recbole_routedk.data.atomic import SplitSessions, write_atomic
+from recbole_routedk.data.dataloader import BundleDataLoader
+from recbole_routedk.data.dataset import BundleDataset
+from recbole_routedk.data.session import LabelledSession
+from recbole_routedk.errors import UserError
+
+
+def config(data_path: Path, **settings: object) -> Config:
+    return Config(Threshold, "toy", config_dict={"data_path": str(data_path)} | settings)
+
+
+def test_the_sessions_of_each_split_come_out_as_written(toy_data: Path) -> None:
+    train, valid, test = BundleDataset(config(toy_data)).build()
+
+    written = toy_splits()
+    assert train.labelled_sessions == written.train
+    assert valid.labelled_sessions == written.valid
+    assert test.labelled_sessions == written.test
+    assert train.sessions[0] == written.train[0].session
+
+
+def test_recbole_keeps_awkward_titles_apart_from_padding(toy_data: Path) -> None:
+    train = BundleDataset(config(toy_data)).build()[0]
+
+    assert set(train.field2id_token["title"]) == {"[PAD]", *TITLES}
+    first = train.token2id("item_id", "i0_0")
+    title = train.item_feat["title"][first].item()
+    assert train.field2id_token["title"][title] == "None"
+
+
+def test_recbole_counts_sessions_items_and_interactions(toy_data: Path) -> None:
+    train, valid, _ = BundleDataset(config(toy_data)).build()
+
+    assert train.num("session_id") == 16 + 1  # and RecBole's padding
+    assert train.inter_num == sum(len(toy_session(n, 3 + n % 3).session) for n in range(10))
+    assert valid.inter_feat["position"].tolist()[:4] == [0.0, 1.0, 2.0, 3.0]
+
+
+def test_a_split_holds_no_gold_bundle_of_another_one(toy_data: Path) -> None:
+    train = BundleDataset(config(toy_data)).build()[0]
+
+    held = [value for value in vars(train).values() if isinstance(value, (tuple, SplitSessions))]
+    assert train.labelled_sessions in held
+    assert not any(isinstance(value, SplitSessions) for value in held)
+
+
+def test_supersets_and_repeats_of_a_gold_bundle_are_dropped_with_their_intents(tmp_path: Path) -> None:
+    small, large = frozenset({0, 1}), frozenset({0, 1, 2})
+    session = toy_session(0, 4).session
+    doubled = LabelledSession(session, (large, small, small), ("wide", "narrow", "again"))
+    splits = toy_splits()
+    write_atomic(tmp_path / "toy", "toy", SplitSessions((doubled,), splits.valid, splits.test))
+
+    train = BundleDataset(config(tmp_path)).build()[0]
+
+    assert train.labelled_sessions == (LabelledSession(session, (small,), ("narrow",)),)
+
+
+def test_dataset_yaml_of_the_public_domains_loads(tmp_path: Path) -> None:
+    write_atomic(tmp_path / "food", "food", toy_splits())
+
+    settings = Config(Threshold, "food", config_dict={"data_path": str(tmp_path)})
+
+    assert len(BundleDataset(settings).build()[0].labelled_sessions) == 10
+
+
+def test_another_way_of_splitting_is_refused(toy_data: Path) -> None:
+    with pytest.raises(UserError, match="sessions are split by file"):
+        BundleDataset(config(toy_data, benchmark_filename=["train", "test"]))
+
+
+def test_evaluation_keeps_the_order_of_the_file(toy_data: Path) -> None:
+    settings = config(toy_data)
+    loader = BundleDataLoader(settings, BundleDataset(settings).build()[0])
+    loader.set_batch_size(4)
+
+    assert [batch["session_index"].tolist() for batch in loader] == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]]
+    assert len(loader) == 3
+
+
+def test_training_order_depends_on_seed_and_epoch_alone(toy_data: Path) -> None:
+    def order(seed: int, epoch: int) -> list[list[int]]:
+        settings = config(toy_data, seed=seed, train_batch_size=2)
+        loader = BundleDataLoader(settings, BundleDataset(settings).build()[0], shuffle=True)
+        loader.set_epoch(epoch)
+        return [batch["session_index"].tolist() for batch in loader]
+
+    assert order(1, 5) == order(1, 5)
+    assert order(1, 5) != order(1, 6)
+    assert order(1, 5) != order(2, 5)
+    assert sorted(index for batch in order(1, 5) for index in batch) == list(range(10))
