@@ -2,8 +2,8 @@
 
 On Linux, the package index's default torch brings several GB of CUDA libraries. This script, run before
 anything that depends on torch, takes a CPU wheel instead when the machine has no NVIDIA GPU, and stops with
-advice rather than fall back to the CUDA build. The version range is the one in setup.cfg. It needs the standard
-library only, for it runs in a bare venv.
+advice rather than fall back to the CUDA build. The version range is the one in setup.cfg. Only the standard
+library is used, for this runs in a bare venv.
 """
 
 from __future__ import annotations
@@ -61,17 +61,17 @@ def installed_version() -> str | None:
 
 
 def needs_cuda_packages() -> bool:
-    """Whether the installed torch requires NVIDIA's packages, so that pip would fetch them with anything else."""
+    """Whether the installed torch requires NVIDIA's packages, which pip would then fetch."""
     names = importlib.metadata.requires("torch") or []
     return any(name.startswith(("nvidia-", "cuda-")) for name in names)
 
 
 def install_cpu_wheel(requirement: str, constraints: list[str]) -> bool:
-    """Installs a CPU wheel from pip's find-links folders, else PyTorch's CPU index; False when neither has one."""
+    """Installs a CPU wheel from pip's find-links, else PyTorch's CPU index; False when neither has one."""
     before = installed_version()
     for source in (["--no-index"], ["--index-url", CPU_INDEX]):
         print(f"looking for a CPU wheel of {requirement}: pip install {' '.join(source)}", flush=True)
-        # --no-deps: a CUDA wheel that lies in such a folder is refused below before it pulls its gigabytes in.
+        # --no-deps: a CUDA wheel that lies in such a folder is refused before it pulls its gigabytes in.
         # --no-compile: Python compiles the few modules that are used, on their first import.
         if not pip("install", "--no-compile", "--no-deps", *source, *constraints, requirement):
             continue
