@@ -1,12 +1,16 @@
-# make run      install, then train and evaluate RouteDK and its baselines on bundle-mini; prints one leaderboard
-# make test     install, then the whole test suite
-# make install  the environment alone; a second run reuses it      make lint     ruff and mypy
-# make clean    removes the environment, caches and outputs       make test-oldest / test-newest  the ends of setup.cfg's ranges
+# make run          install, train and evaluate RouteDK and its baselines on bundle-mini, print one leaderboard
+# make test         install, then the whole test suite
+# make install      the environment alone; a second run reuses it
+# make lint         ruff and mypy
+# make test-oldest  the suite on the lower ends of setup.cfg's ranges, in an environment of its own
+# make test-newest  the same on the upper ends
+# make clean        removes the environments, caches and outputs
 #
-# PYTHON=python3.12 make install    another Python (3.10 to 3.13)
-# TORCH=cpu|cuda make install       which build of torch (auto: cuda with an NVIDIA GPU, else cpu)
+# PYTHON=python3.12 make install    another Python (3.10 to 3.13); `make clean` first where there is an environment
+# TORCH=cpu|cuda make install       which build of torch; without it, cuda where there is an NVIDIA GPU, else cpu
 
 PYTHON ?= python3
+OLDEST_PYTHON ?= python3.10
 VENV ?= .venv
 TORCH ?= auto
 # A constraints file for every pip install; test-oldest and test-newest set it.
@@ -32,18 +36,21 @@ lint: install
 
 install: $(STAMP)
 
-$(STAMP): setup.cfg pyproject.toml requirements/no-deps.txt scripts/install_torch.py $(CONSTRAINTS)
+$(STAMP): setup.cfg requirements/no-deps.txt scripts/install_torch.py $(CONSTRAINTS)
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info < (3, 14))' \
 	  || { echo 'recbole_routedk needs Python 3.10 to 3.13: PYTHON=python3.12 make install' >&2; exit 1; }
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); exit 1; }
 	$(BIN)/python scripts/install_torch.py --build $(TORCH) $(CONSTRAIN)
 	$(PIP) install --no-compile $(CONSTRAIN) -e '.[dev]'
 	$(PIP) install --no-compile --no-deps -r requirements/no-deps.txt
 	touch $@
 
-# A new make so that VENV and what hangs on it are read anew.
-test-oldest test-newest: test-%:
-	$(MAKE) test VENV=.venv-$* CONSTRAINTS=constraints/$*.txt
+# A new make, so that VENV and what hangs on it are read anew.
+test-oldest:
+	$(MAKE) test VENV=.venv-oldest CONSTRAINTS=constraints/oldest.txt PYTHON=$(OLDEST_PYTHON)
+
+test-newest:
+	$(MAKE) test VENV=.venv-newest CONSTRAINTS=constraints/newest.txt
 
 clean:
 	rm -rf $(VENV) .venv-oldest .venv-newest build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis \
