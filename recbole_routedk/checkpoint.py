@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import random
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -37,7 +36,6 @@ def save_checkpoint(folder: Path, name: str, checkpoint: Checkpoint) -> Path:
     The tensors go to a name of their own first and the JSON's rename is the one step that switches
     over, so that a crash at any point leaves the old pair or the new one.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     target = folder / f"{name}.json"
     old = _tensor_file(folder, name)
     weights = _unused_name(folder, name)
@@ -64,10 +62,17 @@ def load_checkpoint(folder: Path, name: str) -> Checkpoint:
         raise UserError(f"{weights}: is damaged ({error}); train again") from None
 
 
+def remove_checkpoint(folder: Path, name: str) -> None:
+    """Remove a checkpoint, its JSON first, so that no half of it is ever taken for one."""
+    weights = _tensor_file(folder, name)
+    (folder / f"{name}.json").unlink(missing_ok=True)
+    if weights is not None:
+        (folder / weights).unlink(missing_ok=True)
+
+
 def write_json(path: Path, content: Any) -> None:
     """Write a JSON file under a temporary name, sync it and rename it."""
     text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
-    path.parent.mkdir(parents=True, exist_ok=True)
     _replace(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
 
 
@@ -158,14 +163,14 @@ def _unused_name(folder: Path, name: str) -> str:
 
 
 def _replace(path: Path, write: Callable[[Path], object]) -> None:
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    os.close(handle)
-    temporary = Path(name)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         write(temporary)
         with temporary.open("rb") as stream:
             os.fsync(stream.fileno())
-        temporary.chmod(0o644)  # mkstemp makes files private; a result is an ordinary file
         temporary.replace(path)
+    except (OSError, SafetensorError) as error:
+        raise UserError(f"{path}: cannot be written ({error})") from None
     finally:
         temporary.unlink(missing_ok=True)

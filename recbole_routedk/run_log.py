@@ -1,4 +1,4 @@
-"""RecBole's log: to the terminal, and to a file of each run."""
+"""RecBole's log, to the terminal and to a file of each run, and progress bars."""
 
 from __future__ import annotations
 
@@ -7,10 +7,13 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import colorlog
 from recbole.utils.logger import RemoveColorFilter, log_colors_config
 from tqdm import tqdm
+
+from recbole_routedk.errors import UserError
 
 _DATE = "%d %b %H:%M:%S"
 
@@ -38,8 +41,11 @@ def logging_to(path: Path | None, state: str) -> Iterator[None]:
         terminal.setFormatter(logging.Formatter("%(asctime)s  %(message)s", _DATE))
     handlers: list[logging.Handler] = [terminal]
     if path is not None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        file = logging.FileHandler(path, encoding="utf-8")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            file = logging.FileHandler(path, encoding="utf-8")
+        except OSError as error:
+            raise UserError(f"{path}: cannot be written ({error.strerror}); set --output_dir") from None
         file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s  %(message)s", "%Y-%m-%d %H:%M:%S"))
         file.addFilter(RemoveColorFilter())
         handlers.append(file)
@@ -54,3 +60,17 @@ def logging_to(path: Path | None, state: str) -> Iterator[None]:
         for handler in handlers:
             root.removeHandler(handler)
             handler.close()
+
+
+def progress_bar(total: int, title: str, unit: str, shown: bool) -> tqdm[Any]:
+    """A bar with the time left, gone when done; refreshed seldom where it ends up in a log file."""
+    return tqdm(
+        total=total,
+        desc=title,
+        unit=unit,
+        disable=not shown,
+        leave=False,
+        delay=1,
+        mininterval=0.5 if sys.stderr.isatty() else 30,
+        dynamic_ncols=True,
+    )

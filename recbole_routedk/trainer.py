@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
@@ -21,7 +20,6 @@ from recbole.utils import WandbLogger, early_stopping, init_seed
 from torch import Tensor
 from torch.nn.utils.clip_grad import clip_grad_norm_
 from torch.utils.tensorboard import SummaryWriter
-from tqdm import tqdm
 
 from recbole_routedk.checkpoint import (
     Checkpoint,
@@ -29,6 +27,7 @@ from recbole_routedk.checkpoint import (
     of_prefix,
     optimizer_tensors,
     random_state,
+    remove_checkpoint,
     restore_optimizer,
     restore_random_state,
     save_checkpoint,
@@ -41,6 +40,8 @@ from recbole_routedk.errors import UserError
 from recbole_routedk.evaluation.collector import BundleCollector
 from recbole_routedk.measure import peak_memory_mib, reset_peak_memory
 from recbole_routedk.model.bundle_generator import BundleGenerator, TrainingStage
+from recbole_routedk.run_log import progress_bar
+from recbole_routedk.schedule import rate_factor
 
 BEST, LAST = "best", "last"
 
@@ -129,6 +130,8 @@ class BundleTrainer(Trainer):
             self.load_best()
             self._say(f"The run in {self.folder} is finished; nothing to resume")
         else:
+            if saved and resumed is None:
+                self._clear_folder()
             self.model.prepare(train_data.bundle_dataset.labelled_sessions)
             with closing(self._open_tensorboard()) as self.tensorboard:
                 self._learn(train_data, valid_data, resumed)
@@ -147,9 +150,9 @@ class BundleTrainer(Trainer):
         else:
             valid = valid_data.bundle_dataset.labelled_sessions if valid_data else ()
             self.model.fit_sessions(train_data.bundle_dataset.labelled_sessions, valid)
-        if self.progress.best_score is None:
-            if valid_data:
-                self._validate(valid_data)
+        if self.progress.best_score is None and valid_data:
+            self._validate(valid_data)
+        elif self.progress.best_score is None:
             self._keep_best()
         self.progress.finished = True
         self._save_last(None)
@@ -173,8 +176,8 @@ class BundleTrainer(Trainer):
         if resumed is not None:
             restore_optimizer(self.optimizer, of_prefix("optimizer", resumed.tensors))
             restore_random_state(Checkpoint(of_prefix("random", resumed.tensors), resumed.record["random"]))
-        steps = len(train_data) * (stage.epochs - progress.epoch)
-        with self._bar(steps, f"{self.config['model']} {stage.name}", "batch") as self._progress_bar:
+        steps, title = len(train_data) * (stage.epochs - progress.epoch), f"{self.config['model']} {stage.name}"
+        with progress_bar(steps, title, "batch", self._show) as self._progress_bar:
             while progress.epoch < stage.epochs and not progress.stage_done:
                 self._epoch(stage, train_data, valid_data)
         if self._best is not None:
@@ -204,8 +207,9 @@ class BundleTrainer(Trainer):
         """Train on every batch once; returns the mean loss of a batch."""
         self.model.train()
         total, steps = 0.0, len(train_data)
+        schedule = (self.config["lr_scheduler"], self.config["warmup_ratio"])
         for step, interaction in enumerate(train_data, start=self.progress.epoch * steps):
-            rate = stage.learning_rate * self._rate_factor(step, stage.epochs * steps)
+            rate = stage.learning_rate * rate_factor(*schedule, step, stage.epochs * steps)
             for group in self.optimizer.param_groups:
                 group["lr"] = rate
             self.optimizer.zero_grad(set_to_none=True)
@@ -221,15 +225,6 @@ class BundleTrainer(Trainer):
             self._progress_bar.set_postfix_str(f"loss {loss.item():.3f}", refresh=False)
             self._progress_bar.update()
         return total / max(1, steps)
-
-    def _rate_factor(self, step: int, steps: int) -> float:
-        """The learning rate at ``step`` of ``steps`` as a share of the stage's own."""
-        warmup = math.ceil(self.config["warmup_ratio"] * steps)
-        if step < warmup:
-            return (step + 1) / (warmup + 1)
-        done = (step - warmup) / max(1, steps - warmup)
-        kinds = {"linear": 1 - done, "cosine": (1 + math.cos(math.pi * done)) / 2, "constant": 1.0}
-        return kinds[self.config["lr_scheduler"]]
 
     def _check_loss(self, loss: Tensor, index: Sequence[int], train_data: BundleDataLoader) -> None:
         if not torch.isfinite(loss):
@@ -303,6 +298,13 @@ class BundleTrainer(Trainer):
         state.record["random"] = generators.record
         save_checkpoint(self.folder, LAST, state)
 
+    def _clear_folder(self) -> None:
+        """Remove what an earlier run left: a later --resume must not take it for this one."""
+        remove_checkpoint(self.folder, LAST)
+        remove_checkpoint(self.folder, BEST)
+        for events in (self.folder / "tensorboard").glob("events.out.tfevents.*"):
+            events.unlink()
+
     def _last_checkpoint(self) -> Checkpoint | None:
         if not (self.folder / f"{LAST}.json").is_file():
             self._say(f"There is no stopped run in {self.folder}; training starts anew")
@@ -357,8 +359,9 @@ class BundleTrainer(Trainer):
         training = self.model.training
         self.model.eval()
         seconds, self.last_generations = 0.0, {}
+        title = f"{self.config['model']} answers"
         labelled = eval_data.bundle_dataset.labelled_sessions
-        with self._bar(len(labelled), f"{self.config['model']} answers", "session", show_progress) as bar:
+        with progress_bar(len(labelled), title, "session", show_progress) as bar:
             for interaction in eval_data:
                 batch = [labelled[index] for index in interaction["session_index"].tolist()]
                 sessions = [each.session for each in batch]
@@ -378,19 +381,6 @@ class BundleTrainer(Trainer):
         return result
 
     # Watching -----------------------------------------------------------------------------------
-
-    def _bar(self, total: int, title: str, unit: str, shown: bool | None = None) -> tqdm[Any]:
-        """A progress bar with the time left; refreshed seldom where it ends up in a log file."""
-        return tqdm(
-            total=total,
-            desc=title,
-            unit=unit,
-            disable=not (self._show if shown is None else shown),
-            leave=False,
-            delay=1,
-            mininterval=0.5 if sys.stderr.isatty() else 30,
-            dynamic_ncols=True,
-        )
 
     def _open_tensorboard(self) -> Any:
         """A writer to the run folder, or None's stand-in where nothing is saved."""

@@ -126,6 +126,13 @@ def test_the_objective_of_a_search_has_recboles_keys(toy_data: Path, toy_models:
     assert not Path("output").exists()
 
 
+def test_an_output_folder_that_cannot_be_written_is_named(toy_data: Path) -> None:
+    Path("taken").write_text("a file", encoding="utf-8")
+
+    with pytest.raises(UserError, match=r"run\.log: cannot be written .*set --output_dir"):
+        run(toy_data, output_dir="taken")
+
+
 def test_an_empty_split_is_named(toy_data: Path) -> None:
     (toy_data / "toy" / "toy.valid.inter").write_text(
         "session_id:token\titem_id:token\tposition:float\n", encoding="utf-8"

@@ -15,6 +15,7 @@ from recbole_routedk.config import Config
 from recbole_routedk.data.dataloader import BundleDataLoader
 from recbole_routedk.data.dataset import BundleDataset
 from recbole_routedk.errors import UserError
+from recbole_routedk.schedule import rate_factor
 from recbole_routedk.trainer import BundleTrainer
 
 
@@ -147,6 +148,43 @@ def test_a_run_with_other_settings_is_not_resumed(toy_data: Path) -> None:
         Run(toy_data, Threshold, run_name="mine", learning_rate=0.1, resume=True).fit()
 
 
+def test_a_new_run_in_the_same_folder_cannot_be_mistaken_for_the_old_one(toy_data: Path) -> None:
+    Run(toy_data, Threshold).fit()
+
+    def stop(epoch: int, score: float) -> None:
+        raise StopRun
+
+    with pytest.raises(StopRun):
+        Run(toy_data, Threshold).fit(callback_fn=stop)
+    resumed = Run(toy_data, Threshold, resume=True)
+    resumed.fit()
+
+    assert len(resumed.trainer.train_loss_dict) == 4
+    assert len(list((resumed.trainer.folder / "tensorboard").iterdir())) == 1
+
+
+@pytest.mark.parametrize("settings", [{"eval_step": 0}, {"eval_step": 9}, {"epochs": 0}])
+def test_a_run_without_validation_in_training_keeps_its_last_weights(toy_data: Path, settings: dict[str, int]) -> None:
+    run = Run(toy_data, Threshold, **settings)
+
+    score, result = run.fit()
+
+    assert result is not None
+    assert score == result["matchedf1"] == (1.0 if run.config["epochs"] else whole_session_score([4, 5, 3]))
+    again = Run(toy_data, Threshold)
+    again.trainer.load_best(run.trainer.folder)
+    assert torch.equal(again.model.weight, run.model.weight)
+
+
+def test_training_works_without_a_valid_split(toy_data: Path) -> None:
+    run = Run(toy_data, Threshold)
+
+    score, result = run.trainer.fit(run.train, None, verbose=False)
+
+    assert (score, result) == (-math.inf, None)
+    assert run.model.weight.item() > 0
+
+
 def test_nothing_is_written_unless_saved(toy_data: Path) -> None:
     run = Run(toy_data, Threshold)
 
@@ -228,10 +266,8 @@ def test_a_loss_that_is_not_a_number_names_the_sessions(toy_data: Path) -> None:
         ("cosine", [1 / 3, 2 / 3, 1, (1 + math.sqrt(0.5)) / 2, 0.5, (1 - math.sqrt(0.5)) / 2]),
     ],
 )
-def test_the_learning_rate_climbs_and_falls(toy_data: Path, kind: str, expected: list[float]) -> None:
-    run = Run(toy_data, Threshold, lr_scheduler=kind, warmup_ratio=0.3)
-
-    assert [run.trainer._rate_factor(step, 6) for step in range(6)] == pytest.approx(expected)
+def test_the_learning_rate_climbs_and_falls(kind: str, expected: list[float]) -> None:
+    assert [rate_factor(kind, 0.3, step, 6) for step in range(6)] == pytest.approx(expected)
 
 
 def test_progress_is_on_tensorboard_and_in_json(toy_data: Path) -> None:
