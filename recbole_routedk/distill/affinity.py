@@ -5,21 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from recbole_routedk.data.session import LabelledSession, Session
-from recbole_routedk.distill.category import CategoryModel, frequent_labels
+from recbole_routedk.distill.category import SessionCategories
 from recbole_routedk.distill.encoder import SentenceEncoder
 from recbole_routedk.distill.evidence import Described, PairEvidence
 from recbole_routedk.distill.features import TitleFeatures, session_context
-from recbole_routedk.distill.pairs import Flags, Floats, Ints, PairTable, bundled_items, co_bundled, pair_table
+from recbole_routedk.distill.pairs import Flags, Floats, Ints, PairTable, co_bundled, pair_table
 from recbole_routedk.errors import UserError
-
-Shares = NDArray[np.float32]
 
 
 class PairClassifier:
@@ -36,12 +33,12 @@ class PairClassifier:
         if 0.0 < self._base < 1.0:
             linear = make_pipeline(StandardScaler(), LogisticRegression(C=0.05, max_iter=500))
             trees = HistGradientBoostingClassifier(
-                max_iter=120,
-                learning_rate=0.05,
-                max_leaf_nodes=10,
+                max_iter=60,
+                learning_rate=0.08,
+                max_leaf_nodes=8,
+                max_bins=63,
                 min_samples_leaf=40,
                 l2_regularization=5.0,
-                max_features=0.4,
                 early_stopping=False,
                 random_state=self._seed,
             )
@@ -58,16 +55,14 @@ class PairClassifier:
 class AffinityModel:
     """Pair probabilities from titles, fitted on the co-bundled pairs of training sessions.
 
-    What is predicted for a training session (``out_of_fold``) comes from category votes, evidence and classifiers
-    that were fitted on the other folds.
+    What is predicted for a training session (``out_of_fold``) comes from category votes, evidence and
+    classifiers that were fitted on the other folds.
     """
 
     def __init__(self, encoder: SentenceEncoder, category_depth: int, seed: int) -> None:
         self._encoder = encoder
-        self._depth = category_depth
         self._seed = seed
-        self.labels: tuple[str, ...] = ()
-        self.training_shares: Shares = np.zeros((0, 0), dtype=np.float32)
+        self.categories = SessionCategories(encoder, category_depth)
 
     def fit(self, train: Sequence[LabelledSession], folds: Ints) -> None:
         """Fit on ``train``; ``folds`` [S] says which fold each session is predicted in.
@@ -76,19 +71,16 @@ class AffinityModel:
         """
         sessions = [labelled.session for labelled in train]
         table = self._table(sessions)
-        together, bundled = co_bundled(train), bundled_items(train)
+        together = co_bundled(train)
         if not together.any():
-            raise UserError("the training sessions hold no bundle of two items: there is nothing to learn from")
+            raise UserError("no training session holds a bundle of two items: there is nothing to learn from")
         self._titles = TitleFeatures()
         self._titles.fit(table.titles, table.vectors)
-        categories = [item.categories for session in sessions for item in session.items]
-        self.labels = frequent_labels(categories, self._depth)
-        self._category = self._category_model(table, categories, np.arange(len(table.titles)))
-        self.training_shares = self._out_of_fold_shares(table, categories, folds)
-        self._bank = Described(table, self.training_shares, self._titles.project(table.vectors))
+        self.categories.fit(sessions, folds)
+        self._bank = Described(table, self.categories.training_shares, self._titles.project(table.vectors))
         pair_fold = folds[table.pair_session]
-        evidence = self._out_of_fold_evidence(pair_fold, together, bundled)
-        self._evidence = PairEvidence(self._bank, np.arange(len(together)), together, bundled)
+        evidence = self._out_of_fold_evidence(pair_fold, together)
+        self._evidence = PairEvidence(self._bank, np.arange(len(together)), together)
         features = np.concatenate([self._titles.transform(table), evidence], axis=1)
         first = self._cross_fit(features, together, pair_fold)
         self._first = PairClassifier(self._seed).fit(features, together)
@@ -105,42 +97,23 @@ class AffinityModel:
         if not sessions:
             return []
         table = self._table(sessions)
-        described = Described(table, self.shares(sessions), self._titles.project(table.vectors))
+        described = Described(table, self.categories.shares(sessions), self._titles.project(table.vectors))
         evidence = self._evidence.transform(described, np.arange(len(table.left)))
         features = np.concatenate([self._titles.transform(table), evidence], axis=1)
         first = self._first.predict(features)
         widened = np.concatenate([features, session_context(table, first), first[:, None]], axis=1)
         return self._matrices(table, self._second.predict(widened))
 
-    def shares(self, sessions: Sequence[Session]) -> Shares:
-        """Return the inferred category shares of every item in order, [N, labels]; given categories are not read."""
-        titles = [item.title for session in sessions for item in session.items]
-        return self._category.infer(titles, self._encoder.encode(titles))
-
     def _table(self, sessions: Sequence[Session]) -> PairTable:
         titles = [item.title for session in sessions for item in session.items]
         return pair_table(sessions, self._encoder.encode(titles))
 
-    def _category_model(self, table: PairTable, categories: list[tuple[str, ...]], items: Ints) -> CategoryModel:
-        titles = [table.titles[item] for item in items]
-        given = [categories[item] for item in items]
-        return CategoryModel.fit(titles, table.vectors[items], given, self.labels, self._depth)
-
-    def _out_of_fold_shares(self, table: PairTable, categories: list[tuple[str, ...]], folds: Ints) -> Shares:
-        item_fold = folds[table.item_session]
-        shares = np.zeros((len(table.titles), len(self.labels)), dtype=np.float32)
-        for fold in np.unique(folds):
-            held = np.flatnonzero(item_fold == fold)
-            model = self._category_model(table, categories, np.flatnonzero(item_fold != fold))
-            shares[held] = model.infer([table.titles[item] for item in held], table.vectors[held])
-        return shares
-
-    def _out_of_fold_evidence(self, pair_fold: Ints, together: Flags, bundled: Flags) -> Floats:
+    def _out_of_fold_evidence(self, pair_fold: Ints, together: Flags) -> Floats:
         parts, rows = [], []
         for fold in np.unique(pair_fold):
             held = np.flatnonzero(pair_fold == fold)
             others = np.flatnonzero(pair_fold != fold)
-            parts.append(PairEvidence(self._bank, others, together, bundled).transform(self._bank, held))
+            parts.append(PairEvidence(self._bank, others, together).transform(self._bank, held))
             rows.append(held)
         evidence = np.concatenate(parts)
         return evidence[np.argsort(np.concatenate(rows), kind="stable")]
@@ -156,4 +129,4 @@ class AffinityModel:
     @staticmethod
     def _matrices(table: PairTable, values: Floats) -> list[Floats]:
         # Four decimals: differences of the last bit between thread counts must not reach any text.
-        return table.matrices(np.round(np.clip(values, 0.0, 1.0), 4))
+        return table.matrices(np.round(np.clip(values, 0.0, 1.0), 4).astype(np.float64))

@@ -65,7 +65,8 @@ class SentenceEncoder:
 
         Raises UserError when the encoder package is not installed.
         """
-        missing = sorted({text for text in texts if text not in self._memory}, key=lambda text: (len(text), text))
+        unseen = {text for text in texts if text not in self._memory}
+        missing = sorted(unseen, key=lambda text: (len(text), text))
         if missing:
             self._encode_missing(missing)
             self._write_cache()

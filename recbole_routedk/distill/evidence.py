@@ -1,7 +1,7 @@
 """Pair features learnt from labels: what training sessions say about pairs of categories and of titles.
 
-Everything here is fitted on a *bank* of labelled training pairs and applied to pairs of other sessions, so a session
-never sees its own labels.
+Everything here is fitted on a *bank* of labelled training pairs and applied to pairs of other sessions, so a
+session never sees its own labels.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from sklearn.linear_model import LogisticRegression
 from recbole_routedk.distill.pairs import Flags, Floats, Ints, PairTable
 
 _PRIOR_WEIGHT = 2.0  # pseudo-pairs of the category prior
-_RATE_TEMPERATURE = 0.07
+_NEIGHBOUR_TEMPERATURE = 0.2
 _CHUNK = 1024
-_MOST_BANK_PAIRS = 12_000  # the neighbour search is quadratic; larger data is thinned evenly
+_MOST_BANK_PAIRS = 4_000  # the neighbour search is quadratic; larger banks are thinned evenly
 _BILINEAR_C = 0.02
 _COSINE_SCALE = 5.0
 
@@ -32,18 +32,15 @@ class Described:
 
 
 class PairEvidence:
-    """Category confidence, neighbouring training pairs, bundling rate of items and a bilinear model of titles."""
+    """Category confidence, neighbouring training pairs and a bilinear model of titles."""
 
-    def __init__(self, bank: Described, pairs: Ints, together: Flags, bundled: Flags) -> None:
-        """``pairs`` are the bank's pair rows to learn from; ``together`` [P] and ``bundled`` [N] are their labels."""
+    def __init__(self, bank: Described, pairs: Ints, together: Flags) -> None:
+        """``pairs`` are the bank's pair rows to learn from, ``together`` [P] the labels of all its pairs."""
         self._bank = bank
         table = bank.table
         self._left, self._right = table.left[pairs], table.right[pairs]
         self._labels = together[pairs].astype(np.float64)
         self._base = float(self._labels.mean()) if len(pairs) else 0.0
-        items = np.unique(np.concatenate([self._left, self._right]))
-        self._item_titles = np.array([table.titles[item] for item in items], dtype=object)
-        self._item_vectors, self._item_bundled = table.vectors[items], bundled[items].astype(np.float64)
         self._fit_categories()
         self._fit_bilinear()
         self._thin_neighbours()
@@ -73,7 +70,7 @@ class PairEvidence:
         self._bank_labels = self._labels[::step]
 
     def transform(self, queries: Described, pairs: Ints) -> Floats:
-        """Return one row of evidence for each of the pair rows ``pairs`` of ``queries``, [len(pairs), 13]."""
+        """Return one row of evidence for each of the pair rows ``pairs`` of ``queries``, [len(pairs), 9]."""
         left, right = queries.table.left[pairs], queries.table.right[pairs]
         bilinear = np.zeros(len(pairs))
         if self._bilinear is not None and len(pairs):
@@ -81,7 +78,6 @@ class PairEvidence:
         return np.concatenate(
             [
                 self._category_columns(queries, left, right),
-                self._rate_columns(queries.table, left, right),
                 self._neighbour_columns(queries.table, left, right),
                 bilinear[:, None],
             ],
@@ -106,17 +102,6 @@ class PairEvidence:
             axis=1,
         )
 
-    def _rate_columns(self, table: PairTable, left: Ints, right: Ints) -> Floats:
-        wanted = np.unique(np.concatenate([left, right]))
-        rates = np.full(len(table.titles), 0.0)
-        for start in range(0, len(wanted), _CHUNK):
-            chunk = wanted[start : start + _CHUNK]
-            weights = np.exp((table.vectors[chunk] @ self._item_vectors.T).astype(np.float64) / _RATE_TEMPERATURE)
-            for row, item in enumerate(chunk):
-                weights[row, self._item_titles == table.titles[item]] = 0.0
-            rates[chunk] = weights @ self._item_bundled / np.maximum(weights.sum(1), 1e-12)
-        return np.stack([np.minimum(rates[left], rates[right]), np.maximum(rates[left], rates[right])], 1)
-
     def _neighbour_columns(self, table: PairTable, left: Ints, right: Ints) -> Floats:
         columns = np.full((len(left), 2), self._base)
         for start in range(0, len(left) if len(self._bank_labels) else 0, _CHUNK):
@@ -125,7 +110,7 @@ class PairEvidence:
             straight = one @ self._bank_left.T + two @ self._bank_right.T
             crossed = one @ self._bank_right.T + two @ self._bank_left.T
             closeness = np.maximum(straight, crossed)
-            weights = np.exp((closeness - closeness.max(1, keepdims=True)) / 0.2)
+            weights = np.exp((closeness - closeness.max(1, keepdims=True)) / _NEIGHBOUR_TEMPERATURE)
             for column, sharp in enumerate((np.square(weights), weights)):
                 columns[chunk, column] = (sharp @ self._bank_labels + self._base) / (sharp.sum(1) + 1.0)
         return columns

@@ -15,7 +15,11 @@ from recbole_routedk.distill.text import title_words
 
 
 class TitleFeatures:
-    """Encoder cosine, TF-IDF similarity over words and character n-grams, shared words, and session context."""
+    """Encoder cosine, TF-IDF similarity over words and character n-grams, shared words, and session context.
+
+    Positions in the session are left out: they gain nothing (measured), and so a thought is the same whatever
+    the order of the items.
+    """
 
     def __init__(self, components: int = 32) -> None:
         self._components = components
@@ -23,7 +27,9 @@ class TitleFeatures:
     def fit(self, titles: Sequence[str], vectors: Vectors) -> None:
         """Learn word weights and principal components from training titles (no label is seen)."""
         safe = [*titles, "placeholder title"]  # keeps the vocabulary non-empty when every title is empty
-        self._word_weights = TfidfVectorizer(tokenizer=title_words, token_pattern=None, sublinear_tf=True, lowercase=False)
+        self._word_weights = TfidfVectorizer(
+            tokenizer=title_words, token_pattern=None, sublinear_tf=True, lowercase=False
+        )
         self._word_weights.fit(safe)
         self._character_weights = TfidfVectorizer(analyzer="char_wb", ngram_range=(3, 4), sublinear_tf=True)
         self._character_weights.fit(safe)
@@ -48,7 +54,6 @@ class TitleFeatures:
         tokens = [title_words(title) for title in table.titles]
         opening = np.array([words_[0] if words_ else str(index) for index, words_ in enumerate(tokens)])
         counts = np.array([len(words_) for words_ in tokens], dtype=np.float64)
-        start = table.first_item[table.pair_session]
         length = table.lengths()[table.pair_session]
         columns = [
             cosine,
@@ -58,9 +63,6 @@ class TitleFeatures:
             rarest,
             (opening[left] == opening[right]).astype(np.float64),
             length,
-            right - left,
-            left - start,
-            length - 1 - (right - start),
             np.minimum(counts[left], counts[right]),
             np.maximum(counts[left], counts[right]),
         ]
@@ -75,8 +77,8 @@ def _row_products(rows: sparse.csr_matrix, left: np.ndarray, right: np.ndarray) 
 def session_context(table: PairTable, values: Floats) -> Floats:
     """Return how each pair's value stands among those of its session, [P, 11].
 
-    Mean and spread of the session, difference to the mean, rank of each item in the other's row, gap to the best
-    rival, mean of the rows, best two-step path over a third item, and percentile.
+    Mean and spread of the session, difference to the mean, rank of each item in the other's row, gap to the
+    best rival, mean of the rows, best two-step path over a third item, and percentile.
     """
     parts = [_matrix_context(matrix) for matrix in table.matrices(values) if len(matrix) > 1]
     return np.concatenate(parts) if parts else np.zeros((0, 11))
@@ -113,7 +115,7 @@ def _matrix_context(matrix: Floats) -> Floats:
 
 
 def _rivals(matrix: Floats, left: np.ndarray, right: np.ndarray) -> Floats:
-    """Return the highest value that each of the two items has with a third one, [pairs, 2] (the pair's own if none)."""
+    """Return the highest value of each of the two items with a third one, [pairs, 2] (their own if none)."""
     if len(matrix) < 3:
         return np.repeat(matrix[left, right][:, None], 2, axis=1)
     pair = np.arange(len(left))

@@ -1,11 +1,11 @@
-"""From affinities to candidate bundles: average linkage, cut where out-of-fold training sessions are answered best."""
+"""From affinities to candidate bundles: average linkage, cut where training sessions are answered best."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.cluster.hierarchy import fcluster, linkage
+from scipy.cluster.hierarchy import linkage
 from scipy.spatial.distance import squareform
 
 from recbole_routedk.data.session import Bundle, LabelledSession
@@ -21,35 +21,40 @@ def group_items(affinities: Floats, threshold: float) -> tuple[Bundle, ...]:
     Where nothing reaches it the best pair is answered, because a session without a bundle does not take part.
     A session of one item has no group.
     """
+    groups: tuple[Bundle, ...] = ()
+    for affinity, merged in _cuts(affinities):
+        if groups and affinity < threshold - 1e-9:
+            break
+        groups = merged
+    return groups
+
+
+def _cuts(affinities: Floats) -> list[tuple[float, tuple[Bundle, ...]]]:
+    """Return the groups after each merge of average linkage and the merge's mean affinity, highest first."""
     length = len(affinities)
     if length < 2:
-        return ()
-    distance = squareform(1.0 - affinities, checks=False)
-    labels = fcluster(linkage(distance, "average"), 1.0 - threshold + 1e-9, "distance")
-    groups = [frozenset(np.flatnonzero(labels == label).tolist()) for label in np.unique(labels)]
-    kept = sorted((group for group in groups if len(group) > 1), key=sorted)
-    return tuple(kept) or (_best_pair(affinities),)
-
-
-def _best_pair(affinities: Floats) -> Bundle:
-    left, right = np.triu_indices(len(affinities), 1)
-    best = int(affinities[left, right].argmax())
-    return frozenset((int(left[best]), int(right[best])))
+        return []
+    tree = linkage(squareform(1.0 - affinities, checks=False), "average")
+    clusters: dict[int, Bundle] = {item: frozenset((item,)) for item in range(length)}
+    cuts = []
+    for step, (left, right, height, _) in enumerate(tree):
+        clusters[length + step] = clusters.pop(int(left)) | clusters.pop(int(right))
+        groups = sorted((group for group in clusters.values() if len(group) > 1), key=sorted)
+        cuts.append((1.0 - float(height), tuple(groups)))
+    return cuts
 
 
 class GroupThreshold:
-    """The threshold with the highest mean of MatchedF1 + BundleF1 on out-of-fold affinities of training sessions."""
+    """The threshold with the best mean of MatchedF1 + BundleF1 on out-of-fold training sessions."""
 
     def __init__(self, affinities: Sequence[Floats], train: Sequence[LabelledSession]) -> None:
         self._utility = np.zeros((len(train), len(THRESHOLDS)))
         for row, (matrix, labelled) in enumerate(zip(affinities, train, strict=True)):
-            known: dict[tuple[Bundle, ...], float] = {}
-            for column, threshold in enumerate(THRESHOLDS):
-                groups = group_items(matrix, threshold)
-                if groups not in known:
-                    scores = score_sessions([labelled.bundles], [groups])
-                    known[groups] = scores["matchedf1"] + scores["bundlef1"]
-                self._utility[row, column] = known[groups]
+            for step, (affinity, groups) in enumerate(_cuts(matrix)):
+                scores = score_sessions([labelled.bundles], [groups])
+                # These groups answer every threshold from here down to the next merge, the first pair any.
+                columns = np.array([step == 0 or threshold <= affinity + 1e-9 for threshold in THRESHOLDS])
+                self._utility[row, columns] = scores["matchedf1"] + scores["bundlef1"]
 
     def best(self) -> float:
         """Return the threshold chosen on all training sessions."""

@@ -1,4 +1,4 @@
-"""Sessions laid out flat: all items, all pairs of items of one session, and the folds of training sessions."""
+"""Sessions laid out flat: all items, all pairs within a session, and the folds of training sessions."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ Flags = NDArray[np.bool_]
 class PairTable:
     """Every item and every within-session pair of some sessions, as flat arrays.
 
-    ``titles`` has N entries and ``vectors`` is [N, d]; ``first_item`` [S + 1] holds where each session starts;
-    ``pair_session``, ``left`` and ``right`` are [P]: the session of a pair and its items, left < right.
+    ``titles`` has N entries and ``vectors`` is [N, d]; ``first_item`` [S + 1] holds where each session
+    starts; ``pair_session``, ``left`` and ``right`` are [P]: a pair's session and items, left < right.
     """
 
     titles: list[str]
@@ -77,15 +77,6 @@ def co_bundled(sessions: Sequence[LabelledSession]) -> Flags:
         length = len(labelled.session)
         together = {(i, j) for bundle in labelled.bundles for i in bundle for j in bundle}
         flags.extend((i, j) in together for i in range(length) for j in range(i + 1, length))
-    return np.array(flags, dtype=bool)
-
-
-def bundled_items(sessions: Sequence[LabelledSession]) -> Flags:
-    """Tell for each item whether any gold bundle of its session holds it, [N]."""
-    flags = []
-    for labelled in sessions:
-        inside = frozenset().union(*labelled.bundles)
-        flags.extend(position in inside for position in range(len(labelled.session)))
     return np.array(flags, dtype=bool)
 
 

@@ -1,8 +1,8 @@
 """Frequent pair patterns of training sessions: which categories and title words are bundled when they meet.
 
-A pattern is a pair of categories, one word that two titles share, or a pair of words of two titles. Its support is
-the number of sessions in which it is co-bundled, its confidence P(co-bundled | both in the session), with a session
-counted once (Apriori at length two; distillation study, arXiv 2504.17220, first format).
+A pattern is a pair of categories, one word that two titles share, or a pair of words of two titles. Its
+support is the number of sessions in which it is co-bundled, its confidence P(co-bundled | both in the session),
+a session counted once (Apriori at length two; distillation study, arXiv 2504.17220, first format).
 """
 
 from __future__ import annotations
@@ -16,8 +16,9 @@ from recbole_routedk.data.session import LabelledSession, Session
 from recbole_routedk.distill.category import UNKNOWN
 from recbole_routedk.distill.text import title_words
 
-_FEWEST_TITLES_OF_A_WORD = 6
+_FEWEST_TITLES_OF_A_WORD = 5
 _MOST_WORDS = 600
+_MOST_CROSSED_WORDS = 200  # words of two titles make quadratically many patterns
 
 
 class PatternKind(Enum):
@@ -47,18 +48,29 @@ class Tally:
 
 @dataclass(frozen=True)
 class ItemTraits:
-    """What patterns see of the items of a session: one inferred category and the known words of each."""
+    """What patterns see of the items of a session: one inferred category and the known words of each.
+
+    ``crossed_words`` are the words, among the most frequent, that are paired with words of other titles.
+    """
 
     categories: tuple[str, ...]
     words: tuple[frozenset[str], ...]
+    crossed_words: tuple[frozenset[str], ...]
 
 
-def frequent_words(sessions: Sequence[Session]) -> frozenset[str]:
-    """Return the words of at least six titles (at most 600 words, most frequent first)."""
+def frequent_words(sessions: Sequence[Session]) -> tuple[str, ...]:
+    """Return the words of at least five titles, the 600 most frequent, in this order."""
     titles = {item.title for session in sessions for item in session.items}
     counts = Counter(word for title in titles for word in set(title_words(title)))
     common = [word for word in counts if counts[word] >= _FEWEST_TITLES_OF_A_WORD]
-    return frozenset(sorted(common, key=lambda word: (-counts[word], word))[:_MOST_WORDS])
+    return tuple(sorted(common, key=lambda word: (-counts[word], word))[:_MOST_WORDS])
+
+
+def item_traits(session: Session, categories: tuple[str, ...], words: Sequence[str]) -> ItemTraits:
+    """Return the traits of a session's items; ``words`` are those of ``frequent_words``."""
+    known, crossed = frozenset(words), frozenset(words[:_MOST_CROSSED_WORDS])
+    own = tuple(known.intersection(title_words(item.title)) for item in session.items)
+    return ItemTraits(categories, own, tuple(found & crossed for found in own))
 
 
 def patterns_of_pair(traits: ItemTraits, left: int, right: int) -> Iterator[Pattern]:
@@ -66,12 +78,11 @@ def patterns_of_pair(traits: ItemTraits, left: int, right: int) -> Iterator[Patt
     one, two = sorted((traits.categories[left], traits.categories[right]))
     if one != UNKNOWN:
         yield Pattern(PatternKind.CATEGORIES, one, two)
-    words, others = traits.words[left], traits.words[right]
-    shared = words & others
+    shared = traits.words[left] & traits.words[right]
     for word in shared:
         yield Pattern(PatternKind.SHARED_WORD, word, word)
-    for word in words - shared:
-        for other in others - shared:
+    for word in traits.crossed_words[left] - shared:
+        for other in traits.crossed_words[right] - shared:
             first, second = (word, other) if word < other else (other, word)
             yield Pattern(PatternKind.WORDS, first, second)
 

@@ -8,18 +8,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from recbole_routedk.data.session import LabelledSession
-from recbole_routedk.distill.category import leaf
 from recbole_routedk.distill.patterns import ItemTraits, Pattern, PatternKind, Tally, patterns_of_pair
 
 _PRIOR_SESSIONS = 2.0
-_CLEARLY_ABOVE = 1.25  # times the odds of any pair
+_CLEARLY_ABOVE = 1.25  # times the rate of any pair
 _CLEARLY_BELOW = 0.5
-_FEWEST_MEETINGS_OF_A_DENIAL = 6
+_FEWEST_MEETINGS_OF_A_DENIAL = 8
+_LEAST_STRENGTH = 1.64  # z-score, one-sided 5%
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """A statement about bundles: in how many sessions it held (support) and how often when it applied (confidence).
+    """A statement about bundles, with support (sessions in which it held) and confidence (how often it does).
 
     ``left`` and ``right`` are the two sides; both are empty for a rule about bundles in general.
     """
@@ -33,7 +33,7 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class RuleMatch:
-    """A rule that fires on a session and the pairs of 0-based positions (left < right) that it speaks about."""
+    """A rule that fires on a session and the pairs of positions (0-based, left < right) it speaks about."""
 
     rule: Rule
     pairs: tuple[tuple[int, int], ...]
@@ -42,12 +42,15 @@ class RuleMatch:
 class RuleBook:
     """The rules that tallies support, looked up by pattern."""
 
-    def __init__(self, tallies: Mapping[Pattern, Tally], base_rate: float, min_support: int) -> None:
+    def __init__(
+        self, tallies: Mapping[Pattern, Tally], base_rate: float, min_support: int, phrases: Mapping[str, str]
+    ) -> None:
+        """``phrases`` says how a category is called in a rule."""
         self._rules: dict[Pattern, tuple[float, Rule]] = {}
         for pattern, tally in tallies.items():
             strength = _strength(tally, base_rate)
             if strength is not None and (strength < 0 or tally.joined >= min_support):
-                self._rules[pattern] = (strength, _verbalise(pattern, tally, strength > 0))
+                self._rules[pattern] = (strength, _verbalise(pattern, tally, strength > 0, phrases))
 
     def all_rules(self) -> tuple[Rule, ...]:
         """Return every rule, strongest first (what goes together before what does not)."""
@@ -67,21 +70,22 @@ class RuleBook:
 
 
 def _strength(tally: Tally, base_rate: float) -> float | None:
-    """Return the evidence that a pattern differs from any pair (z-score; negative: kept apart), None when it does not."""
+    """Return how surely a pattern differs from any pair (z-score; negative: apart), None when it does not."""
     smoothed = (tally.joined + _PRIOR_SESSIONS * base_rate) / (tally.met + _PRIOR_SESSIONS)
     spread = math.sqrt(max(base_rate * (1.0 - base_rate), 1e-6) / tally.met)
     score = (smoothed - base_rate) / spread
-    if smoothed >= min(0.9, _CLEARLY_ABOVE * base_rate) and score > 1.0:
+    if smoothed >= min(0.9, _CLEARLY_ABOVE * base_rate) and score > _LEAST_STRENGTH:
         return score
-    if smoothed <= _CLEARLY_BELOW * base_rate and tally.met >= _FEWEST_MEETINGS_OF_A_DENIAL and score < -1.0:
+    often_met = tally.met >= _FEWEST_MEETINGS_OF_A_DENIAL
+    if often_met and smoothed <= _CLEARLY_BELOW * base_rate and score < -_LEAST_STRENGTH:
         return score
     return None
 
 
-def _verbalise(pattern: Pattern, tally: Tally, together: bool) -> Rule:
+def _verbalise(pattern: Pattern, tally: Tally, together: bool, phrases: Mapping[str, str]) -> Rule:
     left, right = pattern.left, pattern.right
     if pattern.kind is PatternKind.CATEGORIES:
-        left, right = leaf(left), leaf(right)
+        left, right = phrases[left], phrases[right]
         subject = f"items of '{left}'" if pattern.left == pattern.right else f"'{left}' and '{right}'"
     elif pattern.kind is PatternKind.SHARED_WORD:
         subject = f"titles that share '{left}'"
@@ -110,6 +114,6 @@ def general_rules(train: Sequence[LabelledSession]) -> tuple[Rule, ...]:
     statements.append(("an item may belong to no bundle", left_over, items))
     statements.append(("seldom is the whole session one bundle", whole, len(train)))
     return tuple(
-        Rule(f"{text} (support {support}, {support / max(1, total):.0%})", support, support / max(1, total), "", "")
+        Rule(f"{text} (support {support}, {support / total:.0%})", support, support / total, "", "")
         for text, support, total in statements
     )

@@ -1,8 +1,9 @@
-"""The embedded teacher: rules and per-session reasoning from statistics of training sessions, without any LLM.
+"""The embedded teacher: rules and per-session reasoning from training statistics, without any LLM.
 
-It takes the place of the large teacher of RouteDK (arXiv 2508.17250): high-level knowledge are verbalised frequent
-patterns, fine-grained knowledge are affinities, candidate groups and likely intents of each session. Neither needs a
-label of the session it speaks about, so both can be had for test sessions; for training sessions they are out-of-fold.
+It takes the place of the large teacher of RouteDK (arXiv 2508.17250): high-level knowledge are verbalised
+frequent patterns, fine-grained knowledge are affinities, candidate groups and likely intents of each session.
+Neither needs a label of the session it speaks about, so both can be had for test sessions; for training sessions
+they are out-of-fold.
 """
 
 from __future__ import annotations
@@ -14,13 +15,13 @@ from pathlib import Path
 import numpy as np
 
 from recbole_routedk.data.session import LabelledSession, Session
-from recbole_routedk.distill.affinity import AffinityModel, Shares
+from recbole_routedk.distill.affinity import AffinityModel
+from recbole_routedk.distill.category import Shares, label_phrases
 from recbole_routedk.distill.encoder import SentenceEncoder
 from recbole_routedk.distill.grouping import GroupThreshold, group_items
 from recbole_routedk.distill.pairs import Floats, session_folds
-from recbole_routedk.distill.patterns import ItemTraits, PatternCounts, frequent_words
+from recbole_routedk.distill.patterns import ItemTraits, PatternCounts, frequent_words, item_traits
 from recbole_routedk.distill.rules import Rule, RuleBook, RuleMatch, general_rules
-from recbole_routedk.distill.text import title_words
 from recbole_routedk.distill.thoughts import IntentBank, Thought
 from recbole_routedk.errors import UserError
 
@@ -64,17 +65,20 @@ class StatisticalTeacher:
         self._threshold = GroupThreshold(self._affinity.out_of_fold(), train)
         self._intents = IntentBank(train, self._folds, self._encoder)
         self._words = frequent_words(self._sessions)
-        self._training_traits = self._traits(self._sessions, self._affinity.training_shares)
+        self._training_traits = self._traits(self._sessions, self._affinity.categories.training_shares)
+        self._phrases = label_phrases(self._affinity.categories.labels)
         self._counts = PatternCounts(train, self._training_traits, self._folds.tolist())
         self._book = self._rule_book(None)
 
     def rules(self) -> tuple[Rule, ...]:
-        """Return the rules of all training sessions: general ones, then what goes together, strongest first."""
+        """Return the rules of all training sessions: general ones first, then the strongest."""
         return general_rules(self._train) + self._book.all_rules()
 
     def rules_for(self, sessions: Sequence[Session]) -> list[tuple[RuleMatch, ...]]:
         """Return for each session the rules that fire on it, strongest first."""
-        return [self._book.matches(traits) for traits in self._traits(sessions, self._affinity.shares(sessions))]
+        return [
+            self._book.matches(traits) for traits in self._traits(sessions, self._affinity.categories.shares(sessions))
+        ]
 
     def rules_for_training(self) -> list[tuple[RuleMatch, ...]]:
         """Return the rules that fire on each training session, counted without the session's fold."""
@@ -84,7 +88,7 @@ class StatisticalTeacher:
 
     def think(self, sessions: Sequence[Session]) -> list[Thought]:
         """Return a thought for each session; no label is needed."""
-        traits = self._traits(sessions, self._affinity.shares(sessions))
+        traits = self._traits(sessions, self._affinity.categories.shares(sessions))
         threshold = self._threshold.best()
         affinities = self._affinity.predict(sessions)
         return [
@@ -93,7 +97,7 @@ class StatisticalTeacher:
         ]
 
     def think_training(self) -> list[Thought]:
-        """Return a thought for each training session, in the order of ``fit``, made without the session's fold."""
+        """Return a thought for each training session, in the order of ``fit``, out-of-fold."""
         rows = zip(
             self._sessions,
             self._affinity.out_of_fold(),
@@ -105,25 +109,21 @@ class StatisticalTeacher:
         return [self._thought(*row) for row in rows]
 
     def category_labels(self, sessions: Sequence[Session]) -> list[tuple[str, ...]]:
-        """Return the inferred category of every item of each session ("" where training knows no category)."""
-        return [traits.categories for traits in self._traits(sessions, self._affinity.shares(sessions))]
+        """Return the inferred category of every item of each session ("" without known categories)."""
+        return [traits.categories for traits in self._traits(sessions, self._affinity.categories.shares(sessions))]
 
     def _thought(
         self, session: Session, affinities: Floats, threshold: float, traits: ItemTraits, fold: int | None
     ) -> Thought:
         groups = group_items(affinities, threshold)
-        intents = tuple(self._intents.phrase(session, group, traits.categories, fold) for group in groups)
+        names = [self._phrases[category] for category in traits.categories]
+        intents = tuple(self._intents.phrase(session, group, names, fold) for group in groups)
         return Thought(affinities, groups, intents)
 
     def _traits(self, sessions: Sequence[Session], shares: Shares) -> list[ItemTraits]:
-        best = shares.argmax(1) if len(shares) else np.zeros(0, dtype=np.int64)
-        labels, traits, start = self._affinity.labels, [], 0
-        for session in sessions:
-            own = best[start : start + len(session)]
-            start += len(session)
-            words = tuple(frozenset(title_words(item.title)) & self._words for item in session.items)
-            traits.append(ItemTraits(tuple(labels[index] for index in own), words))
-        return traits
+        named = self._affinity.categories.best(sessions, shares)
+        return [item_traits(session, own, self._words) for session, own in zip(sessions, named, strict=True)]
 
     def _rule_book(self, fold: int | None) -> RuleBook:
-        return RuleBook(self._counts.tallies(fold), self._counts.base_rate(fold), self._config.min_support)
+        tallies, base_rate = self._counts.tallies(fold), self._counts.base_rate(fold)
+        return RuleBook(tallies, base_rate, self._config.min_support, self._phrases)

@@ -7,12 +7,35 @@ import re
 
 _WORD = re.compile(r"[^\W_]+")
 _STOPWORDS = frozenset(
-    "the and for with from new your pack set all you one this that are not its our one two plus item size".split()
+    [
+        "the",
+        "and",
+        "for",
+        "with",
+        "from",
+        "new",
+        "your",
+        "pack",
+        "set",
+        "all",
+        "you",
+        "one",
+        "this",
+        "that",
+        "are",
+        "not",
+        "its",
+        "our",
+        "two",
+        "plus",
+        "item",
+        "size",
+    ]
 )
 _LONGEST_TITLE = 400
 
 
 def title_words(title: str) -> list[str]:
-    """Return the lower-cased content words of a title in order (at least two characters, HTML entities undone)."""
+    """Return the lower-cased content words of a title in order (two characters or more, entities undone)."""
     text = html.unescape(title[:_LONGEST_TITLE]).lower()
     return [word for word in _WORD.findall(text) if len(word) > 1 and word not in _STOPWORDS]

