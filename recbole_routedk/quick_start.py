@@ -69,22 +69,39 @@ def compare_models(
 ) -> list[dict[str, Any]]:
     """Run the models and the configured ``baselines`` beside them, and write one leaderboard.
 
-    ``models`` are by default those of the setting ``model``. All get the same settings; one that only some
+    ``models`` are by default those of the setting ``model``; ``RouteDK:fusion=base`` is a model with settings
+    of its own. All get the same settings; one that only some
     models know reaches only those. Returns the results; the leaderboard lies in ``<output_dir>/<dataset>/``.
     """
     given = (config_file_list, config_dict, command_line)
     asked = models if models is not None else str(shared_setting("model", *given)).split(",")
-    names = list(dict.fromkeys([*asked, *shared_setting("baselines", *given)]))
+    specs = list(dict.fromkeys([*asked, *shared_setting("baselines", *given)]))
+    parsed = [(name, dict(command_line or {}) | own) for name, own in map(parse_model, specs)]
+    names = [name for name, _ in parsed]
     # Every setting of every model is checked before the first of them trains for an hour.
-    configs = [Config(name, dataset, *given, companions=names) for name in names]
+    configs = [Config(name, dataset, config_file_list, config_dict, own, names) for name, own in parsed]
+    folders = [config.run_folder for config in configs]
+    if len(set(folders)) < len(folders):
+        raise UserError(
+            "--run_name and --checkpoint_dir would put several models into one folder; leave out --run_name"
+        )
     # The cheap ones first: the peak memory of a process never falls again on some systems.
-    names.sort(key=lambda name: bool(getattr(resolve_model(name), "gradient_trained", True)))
+    parsed.sort(key=lambda each: bool(getattr(resolve_model(each[0]), "gradient_trained", True)))
     results = [
-        run_recbole_routedk(name, dataset, config_file_list, config_dict, True, command_line, names) for name in names
+        run_recbole_routedk(name, dataset, config_file_list, config_dict, True, own, names) for name, own in parsed
     ]
     folder = Path(configs[0]["output_dir"]) / configs[0]["dataset"]
     write_leaderboard(folder, results, configs[0]["metric_decimal_place"])
     return results
+
+
+def parse_model(spec: str) -> tuple[str, dict[str, str]]:
+    """Split ``Name:key=value:key=value`` into the name and the settings; UserError where a part is no setting."""
+    name, *parts = spec.strip().split(":")
+    pairs = [part.partition("=") for part in parts]
+    if not name or not all(key and equals for key, equals, _ in pairs):
+        raise UserError(f"{spec!r} is no model; write Name or Name:key=value")
+    return name, {key: value for key, _, value in pairs}
 
 
 def objective_function(

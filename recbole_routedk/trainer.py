@@ -40,7 +40,7 @@ from recbole_routedk.errors import UserError
 from recbole_routedk.evaluation.collector import BundleCollector
 from recbole_routedk.measure import peak_memory_mib, reset_peak_memory
 from recbole_routedk.model.bundle_generator import BundleGenerator, TrainingStage
-from recbole_routedk.run_log import progress_bar
+from recbole_routedk.run_log import NoWriter, progress_bar
 from recbole_routedk.schedule import rate_factor
 
 BEST, LAST = "best", "last"
@@ -74,7 +74,7 @@ class BundleTrainer(Trainer):
         self.logger = getLogger()
         self.wandblogger = WandbLogger(config)
         self.folder = config.run_folder
-        self.tensorboard: Any = _NoWriter()
+        self.tensorboard: Any = NoWriter()
         self._saved = self._show = self._verbose = False
         self._callback: Callable[[int, float], object] | None = None
         self._best: Checkpoint | None = None
@@ -384,7 +384,7 @@ class BundleTrainer(Trainer):
 
     def _open_tensorboard(self) -> Any:
         """A writer to the run folder, or None's stand-in where nothing is saved."""
-        return SummaryWriter(str(self.folder / "tensorboard")) if self._saved else _NoWriter()
+        return SummaryWriter(str(self.folder / "tensorboard")) if self._saved else NoWriter()
 
     def _scalar(self, name: str, value: float) -> None:
         self.tensorboard.add_scalar(name, value, self.progress.epochs_before)
@@ -392,13 +392,3 @@ class BundleTrainer(Trainer):
     def _say(self, line: str) -> None:
         if self._verbose:
             self.logger.info(line)
-
-
-class _NoWriter:
-    """Takes what tensorboard would write and drops it."""
-
-    def add_scalar(self, name: str, value: float, step: int) -> None:
-        """Drop a value."""
-
-    def close(self) -> None:
-        """Have nothing to close."""

@@ -108,6 +108,24 @@ def test_models_and_baselines_share_one_leaderboard(toy_data: Path, toy_models: 
     assert "Counting" in table[5]
 
 
+def test_one_model_runs_beside_its_own_variants(toy_data: Path, toy_models: None) -> None:
+    given = QUICK | {"data_path": str(toy_data), "baselines": []}
+
+    results = compare_models(["Threshold", "Threshold:start=3:epochs=0"], "toy", config_dict=given)
+
+    assert [result["name"] for result in results] == ["Threshold", "Threshold (start=3)"]
+    assert [result["test_result"]["bundlef1"] for result in results] == [1.0, 0.0]
+    with pytest.raises(UserError, match="'Threshold:start' is no model; write Name or Name:key=value"):
+        compare_models(["Threshold:start"], "toy", config_dict=given)
+
+
+def test_two_models_never_share_a_run_folder(toy_data: Path, toy_models: None) -> None:
+    given = QUICK | {"data_path": str(toy_data), "baselines": [], "run_name": "mine"}
+
+    with pytest.raises(UserError, match="leave out --run_name"):
+        compare_models(["Threshold", "Threshold:start=3"], "toy", config_dict=given)
+
+
 def test_a_setting_of_a_model_that_does_not_run_is_refused(toy_data: Path, toy_models: None) -> None:
     given = QUICK | {"data_path": str(toy_data), "baselines": []}
 

@@ -35,20 +35,19 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _command(words: list[str]) -> int:
     if words and words[0].startswith("--") and words[0] != "--help":
         raise UserError(f"a command comes first; did you mean 'run {' '.join(words)}'?")
+    chosen = words[0] if words else None
+    if chosen == "run":  # its settings are no fixed list of options, so it reads them itself
+        return int(_module("run").run(words[1:]))
     parser = argparse.ArgumentParser(
         prog="recbole_routedk",
         description="Bundle generation in RecBole: from the items of a session to bundles with one intent.",
         allow_abbrev=False,
     )
     commands = parser.add_subparsers(dest="command", metavar="command", required=True)
-    chosen = words[0] if words else None
     for name, summary in COMMANDS.items():
-        # run shows its own help: its settings are no fixed list of options.
-        command = commands.add_parser(name, help=summary, description=summary, add_help=name != "run")
-        if name == chosen and name != "run":
+        command = commands.add_parser(name, help=summary, description=summary)
+        if name == chosen:
             _module(name).add_arguments(command)
-    if chosen == "run":
-        return int(_module("run").run(words[1:]))
     args = parser.parse_args(words)
     return int(_module(args.command).main(args))
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -16,6 +15,7 @@ Any setting is given as --key=value or --key value; later beats earlier:
   --config_files, the command line. Every key is explained in those YAML files.
 
   --model=NAME[,NAME]        models: {models}
+                             NAME:key=value is a model with a setting of its own
   --dataset=NAME             data sets found: {datasets}
   --baselines=[]             cheap models that run beside; [] for none
   --config_files=A [B ...]   YAML files with settings
@@ -29,7 +29,7 @@ folder for each run with its settings, checkpoints, log, results and test predic
 
 Examples
   python run_recbole_routedk.py --model=RouteDK --dataset=bundle-mini
-  python -m recbole_routedk run --model=RouteDK,Freq --dataset=electronic --seed=7
+  python -m recbole_routedk run --model=RouteDK,RouteDK:fusion=base,Freq --dataset=electronic
   python -m recbole_routedk run --checkpoint=output/bundle-mini/RouteDK/RouteDK-seed2020-0a1b2c3d
 """
 
@@ -41,16 +41,6 @@ def help_text() -> str:
 
     datasets = dataset_names(Path(shared_setting("data_path")))
     return HELP.format(models=", ".join(model_names()) or "none", datasets=", ".join(datasets) or "none")
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Take everything after ``run`` as it is: settings are no fixed list of options."""
-    parser.add_argument("settings", nargs=argparse.REMAINDER, help="--key=value ...; see 'run --help'")
-
-
-def main(args: argparse.Namespace) -> int:
-    """Run what the settings ask for; returns the exit code."""
-    return run(args.settings)
 
 
 def run(argv: Sequence[str]) -> int:

@@ -59,11 +59,7 @@ class BundleDataset(Dataset):
         sizes, rows = [], []
         for name in SPLITS:
             sessions = [labelled.session for labelled in self._by_split.split(name)]
-            part = [
-                (s.session_id, item.item_id, float(place))
-                for s in sessions
-                for place, item in enumerate(s.items)
-            ]
+            part = [(s.session_id, item.item_id, float(place)) for s in sessions for place, item in enumerate(s.items)]
             sizes.append(len(part))
             rows += part
         self.file_size_list = sizes
@@ -90,9 +86,7 @@ class BundleDataset(Dataset):
         """Alias an id field to itself alone: the aliased fields of the bundle file are not loaded."""
         self.alias[alias_name] = np.array(default_value)
 
-    def _frame(
-        self, rows: list[tuple[Any, ...]], fields: dict[str, tuple[FeatureType, FeatureSource]]
-    ) -> pd.DataFrame:
+    def _frame(self, rows: list[tuple[Any, ...]], fields: dict[str, tuple[FeatureType, FeatureSource]]) -> pd.DataFrame:
         columns = list(zip(*rows, strict=True)) if rows else [()] * len(fields)
         for field, (kind, source) in fields.items():
             self.field2type[field] = kind
@@ -118,10 +112,7 @@ class BundleDataset(Dataset):
         """Copy each column into a tensor: the stock version wraps pandas' read-only arrays."""
         kinds = {FeatureType.TOKEN: torch.int64, FeatureType.FLOAT: torch.float32}
         return Interaction(
-            {
-                field: torch.tensor(data[field].to_numpy(), dtype=kinds[self.field2type[field]])
-                for field in data
-            }
+            {field: torch.tensor(data[field].to_numpy(), dtype=kinds[self.field2type[field]]) for field in data}
         )
 
 
