@@ -1,13 +1,16 @@
-"""Fixtures of the whole suite: a small data set whose right answers are known."""
+"""Fixtures of the whole suite: a small data set whose right answers are known, and a small student."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import pytest
+import torch
 from toy import toy_splits
+from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
 from recbole_routedk.data.atomic import write_atomic
+from recbole_routedk.student.backbone import embedded_folder
 
 
 @pytest.fixture
@@ -16,3 +19,28 @@ def toy_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     write_atomic(tmp_path / "data" / "toy", "toy", toy_splits())
     monkeypatch.chdir(tmp_path)
     return tmp_path / "data"
+
+
+@pytest.fixture(scope="session")
+def tiny_student_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A saved two-layer Llama with random weights and the tokenizer of the embedded student."""
+    folder = tmp_path_factory.mktemp("tiny-student")
+    AutoTokenizer.from_pretrained(embedded_folder()).save_pretrained(folder)
+    config = LlamaConfig(
+        vocab_size=49152,
+        hidden_size=32,
+        intermediate_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        # Wide enough that logits differ by more than rounding, so that an argmax is never a near tie.
+        initializer_range=0.3,
+        tie_word_embeddings=True,
+        bos_token_id=1,
+        eos_token_id=2,
+        pad_token_id=2,
+    )
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        LlamaForCausalLM(config).save_pretrained(folder)
+    return folder
