@@ -1,0 +1,82 @@
+"""Several LoRA experts fused into one low-rank update whose rows are gated (RouteDK, dynamic fusion).
+
+For experts k with A_k [r, in], B_k [out, r] and gates g_k the mixture sum_k g_k B_k A_k x equals
+B_cat (g * (A_cat x)) with A_cat [E*r, in] and B_cat [out, E*r]: two matrix products whatever the number of
+experts, so the mixture costs what one LoRA of rank E*r costs, in training and in decoding.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+
+class GateBus:
+    """Carries the gates of the current batch to every fused layer of one student.
+
+    Kept outside the layers' arguments because transformers' decoder layers have no place for them.
+    """
+
+    def __init__(self, experts: Sequence[str], rank: int, scaling: float) -> None:
+        self.experts = tuple(experts)
+        self._rank = rank
+        self._scaling = scaling
+        self._rows: Tensor | None = None
+
+    @property
+    def rows(self) -> Tensor | None:
+        """Scaled gates, one column a rank: [batch, 1, E*r]; None switches all experts off."""
+        return self._rows
+
+    def set(self, gates: Tensor | None) -> None:
+        """Set the gates [batch, E] that hold until the next call; None switches all experts off.
+
+        Raises:
+            ValueError: the number of columns is not the number of experts.
+        """
+        if gates is None:
+            self._rows = None
+            return
+        if gates.dim() != 2 or gates.shape[1] != len(self.experts):
+            raise ValueError(f"gates of shape {tuple(gates.shape)} do not fit {len(self.experts)} experts")
+        self._rows = (gates * self._scaling).repeat_interleave(self._rank, dim=1).unsqueeze(1)
+
+
+class FusedExpertLinear(nn.Module):
+    """A frozen linear layer plus the gated low-rank updates of all experts (input and output: [batch, T, *])."""
+
+    def __init__(self, base: nn.Linear, bus: GateBus, rank: int) -> None:
+        super().__init__()
+        self.base = base
+        self.rank = rank
+        self._bus = bus
+        width = rank * len(bus.experts)
+        self.lora_a = nn.Parameter(base.weight.new_empty(width, base.in_features))
+        self.lora_b = nn.Parameter(base.weight.new_zeros(base.out_features, width))
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        output = self.base(inputs)
+        rows = self._bus.rows
+        if rows is None:
+            return output
+        hidden = functional.linear(inputs, self.lora_a) * rows
+        return output + functional.linear(hidden, self.lora_b)
+
+    def expert_slice(self, index: int) -> slice:
+        """Return the columns of ``lora_b`` (rows of ``lora_a``) that belong to expert ``index``."""
+        return slice(index * self.rank, (index + 1) * self.rank)
+
+    def expert_weights(self, index: int) -> tuple[Tensor, Tensor]:
+        """Return views of expert ``index``: A [r, in] and B [out, r]."""
+        part = self.expert_slice(index)
+        return self.lora_a[part], self.lora_b[:, part]
+
+    @torch.no_grad()
+    def load_expert(self, index: int, weight_a: Tensor, weight_b: Tensor) -> None:
+        """Copy A [r, in] and B [out, r] into expert ``index``."""
+        part = self.expert_slice(index)
+        self.lora_a[part].copy_(weight_a)
+        self.lora_b[:, part].copy_(weight_b)
