@@ -55,6 +55,7 @@ def run_recbole_routedk(
         trainer.fit(train_data, valid_data, saved=saved, show_progress=show)
         result = _tested(trainer, test_data, saved)
         if saved:
+            generator.save_artefacts(config.run_folder)
             write_json(config.run_folder / RESULT_FILE, result)
             getLogger().info(f"Saved to {config.run_folder}")
     return result

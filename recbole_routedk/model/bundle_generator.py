@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -84,6 +85,9 @@ class BundleGenerator(AbstractRecommender):
     def predict_bundles(self, sessions: Sequence[Session]) -> list[Generation]:
         """Answer each session, in order, without any label."""
         raise NotImplementedError
+
+    def save_artefacts(self, folder: Path) -> None:
+        """Write what others than this package may want to read into the run folder; nothing unless overridden."""
 
     def trainable_state(self) -> dict[str, Tensor]:
         """What a checkpoint keeps: every parameter that was trainable at some call, and the buffers.

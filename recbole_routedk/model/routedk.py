@@ -1,0 +1,234 @@
+"""RouteDK: a small student with one LoRA expert a kind of knowledge and a router (Feng et al., arXiv 2508.17250).
+
+Training sessions go through the teacher once (``prepare``). Stage ``experts`` trains all experts together: a
+batch holds each session in every view, each row gated to the expert of its view. Stage ``router`` freezes the
+experts and trains the router through them, on the view that is read at inference. ``predict_bundles`` prefills
+the items, routes, adds the knowledge, and answers by consensus over samples.
+
+``fusion`` chooses the ablation: ``routed`` (RouteDK), ``uniform`` (all experts, equal weights), ``base``,
+``rule`` or ``thought`` (that expert alone, on its own view), ``naive`` (one LoRA of the same total rank on all
+views: mixed knowledge without experts).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from recbole_routedk.data.answers import parse_answer
+from recbole_routedk.data.prompts import PromptEncoder
+from recbole_routedk.data.session import Generation, LabelledSession, Session
+from recbole_routedk.distill.teacher import StatisticalTeacher, TeacherConfig
+from recbole_routedk.errors import UserError
+from recbole_routedk.evaluation.metrics import matched_f1
+from recbole_routedk.model.bundle_generator import BundleGenerator, TrainingStage
+from recbole_routedk.model.views import VIEWS, Example, View, ViewSettings, knowledge
+from recbole_routedk.student.adapters import LoraSettings, save_expert
+from recbole_routedk.student.backbone import load_student
+from recbole_routedk.student.consensus import Answer, bundle_vote, minimum_bayes_risk
+from recbole_routedk.student.decoding import Alphabet, SamplingSettings, decode_constrained, decode_free
+from recbole_routedk.student.routed_student import Prefill, RoutedStudent
+from recbole_routedk.student.router import SoftmaxRouter, constant_gates
+
+EXPERT_VIEWS: dict[str, View] = {"base": "plain", "rule": "rule", "thought": "thought"}
+CHOICES: dict[str, tuple[str, ...]] = {
+    "fusion": ("routed", "uniform", *EXPERT_VIEWS, "naive"),
+    "inference_view": VIEWS,
+    "decoding": ("constrained", "free"),
+    "consensus": ("mbr", "vote"),
+}
+_EXPERTS, _ROUTER = "experts", "router"
+
+
+class RouteDK(BundleGenerator):
+    """Wires teacher, student, experts, router and consensus; every part is configured in ``RouteDK.yaml``."""
+
+    def __init__(self, config: Any, dataset: Any) -> None:
+        super().__init__(config, dataset)
+        _check_choices(config)
+        self.fusion: str = config["fusion"]
+        student = load_student(config["student"], revision=config["student_revision"])
+        self.tokenizer = student.tokenizer
+        self.prompts = PromptEncoder(student.tokenizer, config["title_tokens"], config["max_items"])
+        self.view_settings = ViewSettings(config["max_rules"], config["pairs_per_item"], config["least_affinity"])
+        self.training_views = _training_views(self.fusion)
+        experts = ("naive",) if self.fusion == "naive" else tuple(self.training_views)
+        rank = config["lora_rank"] * (len(EXPERT_VIEWS) if self.fusion == "naive" else 1)
+        lora = LoraSettings(
+            rank=rank,
+            alpha=config["lora_alpha"] * rank / config["lora_rank"],
+            target_modules=tuple(config["lora_target_modules"]),
+            first_layer=config["first_adapted_layer"],
+            layer_count=student.model.config.num_hidden_layers,
+        )
+        self.student = RoutedStudent(student, experts, lora)
+        self.router = SoftmaxRouter(self.student.hidden_size, len(experts)) if self.fusion == "routed" else None
+        self.inference_view: View = (
+            EXPERT_VIEWS[self.fusion] if self.fusion in EXPERT_VIEWS else config["inference_view"]
+        )
+        self.teacher: StatisticalTeacher | None = None
+        self.examples: list[Example] = []
+        self.stage = ""
+        self._epoch = 0
+
+    # Training -----------------------------------------------------------------------------------
+
+    def prepare(self, train: Sequence[LabelledSession]) -> None:
+        """Distil: fit the teacher on the training sessions and take its out-of-fold knowledge of each."""
+        self.teacher = self._fitted_teacher(train)
+        known = zip(train, self.teacher.rules_for_training(), self.teacher.think_training(), strict=True)
+        self.examples = [
+            Example(labelled.session, tuple(rules), thought, labelled.bundles) for labelled, rules, thought in known
+        ]
+
+    def _fitted_teacher(self, train: Sequence[LabelledSession]) -> StatisticalTeacher:
+        teacher = StatisticalTeacher(TeacherConfig(seed=self.config["seed"]))
+        teacher.fit(train)
+        return teacher
+
+    def training_stages(self) -> tuple[TrainingStage, ...]:
+        """Experts, then (``fusion: routed``) the router."""
+        config = self.config
+        experts = TrainingStage(
+            _EXPERTS, config["epochs"], config["learning_rate"], config["eval_step"], config["stopping_step"]
+        )
+        if self.router is None:
+            return (experts,)
+        return (experts, TrainingStage(_ROUTER, config["router_epochs"], config["router_learning_rate"]))
+
+    def begin_stage(self, name: str) -> None:
+        self.stage = name
+        for weight in self.student.expert_parameters():
+            weight.requires_grad_(name == _EXPERTS)
+        if self.router is not None:
+            self.router.requires_grad_(name == _ROUTER)
+
+    def begin_epoch(self, epoch: int) -> None:
+        self._epoch = epoch
+
+    def calculate_loss(self, interaction: Any) -> Tensor:
+        """Mean negative log-likelihood a token of the gold answers, over sessions and views."""
+        examples = [self._training_example(index) for index in interaction["session_index"].tolist()]
+        prefill = self.student.read_prefix([self.prompts.prefix(example.session) for example in examples])
+        if self.stage == _ROUTER:
+            views: list[View] = [self.inference_view]
+            gates = self._gates(prefill)
+        else:
+            views = list(self.training_views.values())
+            gates = self._expert_gates(len(examples), prefill.mask.device)
+        rows = [(example, view) for example in examples for view in views]
+        suffixes = [self._suffix(example, view) for example, view in rows]
+        answers = [self.prompts.answer(example.bundles) for example, _ in rows]
+        return self.student.answer_loss(prefill.repeat(len(views)), suffixes, answers, gates).mean()
+
+    def _training_example(self, index: int) -> Example:
+        example = self.examples[index]
+        if not self.config["shuffle_items"]:
+            return example
+        # From seed, epoch and session alone, so that a resumed run sees the same orders.
+        generator = np.random.default_rng([self.config["seed"], self._epoch, index])
+        return example.reordered(generator.permutation(len(example.session)).tolist())
+
+    def _expert_gates(self, sessions: int, device: torch.device) -> Tensor:
+        """One-hot gates [sessions * views, E]: each view trains its own expert, or all the only one."""
+        views, experts = len(self.training_views), len(self.student.experts)
+        eye = torch.eye(views, device=device) if experts > 1 else torch.ones(views, 1, device=device)
+        return eye.repeat(sessions, 1)
+
+    def save_artefacts(self, folder: Path) -> None:
+        """Write each expert as a PEFT adapter folder below ``folder/experts``."""
+        student = self.student
+        for index, expert in enumerate(student.experts):
+            target = folder / "experts" / expert
+            save_expert(target, student.fused, index, student.settings, self.prompts.start_ids, student.name)
+
+    # Inference ----------------------------------------------------------------------------------
+
+    @torch.no_grad()
+    def predict_bundles(self, sessions: Sequence[Session]) -> list[Generation]:
+        """Answer each session; a session with fewer than two items has no bundle."""
+        if self.teacher is None:
+            self.teacher = self._fitted_teacher(self.dataset.labelled_sessions)
+        answered = [session for session in sessions if len(session) >= 2]
+        generations = iter(self._answer(answered) if answered else [])
+        return [next(generations) if len(session) >= 2 else Generation(bundles=()) for session in sessions]
+
+    def _answer(self, sessions: Sequence[Session]) -> list[Generation]:
+        assert self.teacher is not None
+        known = zip(sessions, self.teacher.rules_for(sessions), self.teacher.think(sessions), strict=True)
+        examples = [Example(session, tuple(rules), thought) for session, rules, thought in known]
+        prefill = self.student.read_prefix([self.prompts.prefix(session) for session in sessions])
+        gates = self._gates(prefill)
+        ids, mask = self.student.pad_left([self._suffix(example, self.inference_view) for example in examples])
+        last_hidden = self.student.extend(prefill, ids, mask, gates)[:, -1]
+        if self.config["decoding"] == "free":
+            return self._free(sessions, prefill, last_hidden, gates)
+        samples = decode_constrained(
+            self.student,
+            prefill,
+            last_hidden,
+            gates,
+            [len(session) for session in sessions],
+            [session.session_id for session in sessions],
+            Alphabet(self.prompts.label_ids, self.prompts.separator_id, self.prompts.end_id),
+            self._sampling(),
+        )
+        return [
+            Generation(bundles, gates=tuple(row), score=agreement)
+            for (bundles, agreement), row in zip(map(self._agree, samples), gates.tolist(), strict=True)
+        ]
+
+    def _gates(self, prefill: Prefill) -> Tensor:
+        """The experts' weights [batch, E] for prompts of which the prefix is read."""
+        if self.router is not None and self.stage != _EXPERTS:
+            weights: Tensor = self.router(prefill.summary)
+            return weights
+        # Before the router is trained, the experts are looked at with equal weights.
+        experts = len(self.student.experts)
+        return constant_gates([1.0 / experts] * experts, len(prefill.mask), prefill.mask.device)
+
+    def _suffix(self, example: Example, view: View) -> list[int]:
+        return self.prompts.suffix(knowledge(example, view, self.view_settings))
+
+    def _sampling(self) -> SamplingSettings:
+        # Early epochs are compared on greedy answers: that is cheaper and ranks them the same way.
+        draft = self.stage == _EXPERTS and self.router is not None
+        config = self.config
+        return SamplingSettings(
+            samples=1 if draft else config["consensus_samples"],
+            temperature=config["temperature"],
+            budget=config["answer_tokens"],
+            seed=config["seed"],
+        )
+
+    def _agree(self, samples: Sequence[Answer]) -> tuple[Answer, float]:
+        if self.config["consensus"] == "vote":
+            return bundle_vote(samples, self.config["vote_share"])
+        return minimum_bayes_risk(samples, matched_f1)
+
+    def _free(
+        self, sessions: Sequence[Session], prefill: Prefill, last_hidden: Tensor, gates: Tensor
+    ) -> list[Generation]:
+        budget = self.config["answer_tokens"]
+        completions = decode_free(self.student, prefill, last_hidden, gates, self.prompts.end_id, budget)
+        answers = []
+        for session, tokens, row in zip(sessions, completions, gates.tolist(), strict=True):
+            text = self.tokenizer.decode(tokens)
+            bundles, rejected = parse_answer(text, self.prompts.labels[: len(session)])
+            answers.append(Generation(bundles, rejected, gates=tuple(row)))
+        return answers
+
+
+def _check_choices(config: Any) -> None:
+    for key, choices in CHOICES.items():
+        if config[key] not in choices:
+            raise UserError(f"{key}: {config[key]!r} is not known; it must be one of {', '.join(choices)}")
+
+
+def _training_views(fusion: str) -> dict[str, View]:
+    return {fusion: EXPERT_VIEWS[fusion]} if fusion in EXPERT_VIEWS else EXPERT_VIEWS
