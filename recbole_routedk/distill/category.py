@@ -21,6 +21,7 @@ Shares = NDArray[np.float32]
 
 UNKNOWN = ""
 _MOST_LABELS = 400
+_ITEMS_OF_A_LABEL = 6.0  # on average, for a depth to be useful
 _NEIGHBOURS = 10
 _TEMPERATURE = 0.1
 _CHUNK = 2048
@@ -29,6 +30,16 @@ _CHUNK = 2048
 def category_label(path: str, depth: int) -> str:
     """Return the first ``depth`` parts of a category path."""
     return " > ".join(path.split(" > ")[:depth])
+
+
+def useful_depth(categories: Sequence[tuple[str, ...]], deepest: int) -> int:
+    """Return the largest depth up to ``deepest`` whose labels have six categorised items each on average."""
+    known = sum(1 for paths in categories if paths)
+    for depth in range(deepest, 1, -1):
+        labels = {category_label(path, depth) for paths in categories for path in paths}
+        if known >= _ITEMS_OF_A_LABEL * len(labels):
+            return depth
+    return 1
 
 
 def leaf(label: str) -> str:
@@ -115,12 +126,13 @@ class CategoryModel:
 class SessionCategories:
     """Category shares of the items of sessions, out-of-fold for the training sessions it is fitted on.
 
+    ``depth`` is the deepest that is told apart; less is where the data are too few (``useful_depth``).
     ``labels`` names the columns; ``training_shares`` [N, labels] are those of the training items in order.
     """
 
     def __init__(self, encoder: SentenceEncoder, depth: int) -> None:
         self._encoder = encoder
-        self._depth = depth
+        self._deepest = self._depth = depth
         self.labels: tuple[str, ...] = (UNKNOWN,)
         self.training_shares: Shares = np.zeros((0, 1), dtype=np.float32)
 
@@ -129,6 +141,7 @@ class SessionCategories:
         titles = [item.title for session in sessions for item in session.items]
         given = [item.categories for session in sessions for item in session.items]
         vectors = self._encoder.encode(titles)
+        self._depth = useful_depth(given, self._deepest)
         self.labels = frequent_labels(given, self._depth)
         item_fold = np.repeat(folds, [len(session) for session in sessions])
         self.training_shares = np.zeros((len(titles), len(self.labels)), dtype=np.float32)

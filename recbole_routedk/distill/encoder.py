@@ -95,10 +95,13 @@ class SentenceEncoder:
     def _load(cls) -> tuple[Any, Any]:
         if SentenceEncoder._loaded is None:
             from transformers import AutoModel, AutoTokenizer
+            from transformers.utils import logging
 
             folder = encoder_folder()
+            logging.disable_progress_bar()  # loading takes a fraction of a second
             tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
             model = AutoModel.from_pretrained(folder, local_files_only=True, dtype=torch.float32)
+            logging.enable_progress_bar()
             SentenceEncoder._loaded = (tokenizer, model.eval())
         return SentenceEncoder._loaded
 

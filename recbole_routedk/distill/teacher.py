@@ -28,7 +28,10 @@ from recbole_routedk.errors import UserError
 
 @dataclass(frozen=True)
 class TeacherConfig:
-    """Options of the teacher; ``cache_folder`` keeps title vectors between runs (none by default)."""
+    """Options of the teacher.
+
+    ``category_depth`` is the deepest that is told apart; ``cache_folder`` keeps title vectors between runs.
+    """
 
     encoder: str = "minilm"
     folds: int = 5

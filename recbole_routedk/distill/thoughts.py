@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from textwrap import shorten
 
 import numpy as np
 
@@ -14,7 +15,8 @@ from recbole_routedk.distill.encoder import SentenceEncoder, Vectors
 from recbole_routedk.distill.pairs import Floats, Ints
 from recbole_routedk.distill.text import title_words
 
-_CLOSE_INTENT = 0.6
+_CLOSE_INTENT = 0.6  # cosine of mean title vectors: the same intent
+_NEAR_INTENT = 0.4  # still better than no phrase
 _LONGEST_INTENT = 60
 
 
@@ -35,7 +37,7 @@ class IntentBank:
         centres, texts, owners = [], [], []
         for labelled, fold in zip(train, folds, strict=True):
             for bundle, intent in zip(labelled.bundles, labelled.intents, strict=False):
-                phrase = " ".join(intent.split())[:_LONGEST_INTENT]
+                phrase = shorten(intent, _LONGEST_INTENT, placeholder="")
                 if phrase:
                     centres.append(self.centre(labelled.session, bundle))
                     texts.append(phrase)
@@ -49,17 +51,20 @@ class IntentBank:
         return np.asarray(mean / max(float(np.linalg.norm(mean)), 1e-9), dtype=np.float32)
 
     def phrase(self, session: Session, group: Bundle, names: Sequence[str], without_fold: int | None) -> str:
-        """Return a likely intent: that of a close training bundle, else a shared category, else shared words.
+        """Return a likely intent: that of a close training bundle, else a shared category or word, else a near one.
 
         ``names`` are the items' category phrases; ``without_fold`` leaves a fold's bundles out.
         """
         known = np.flatnonzero(self._folds != (-1 if without_fold is None else without_fold))
+        nearest, cosine = "", 0.0
         if len(known):
             closeness = self._centres[known] @ self.centre(session, group)
             best = int(closeness.argmax())
-            if closeness[best] >= _CLOSE_INTENT:
-                return self._texts[known[best]]
-        return _shared_category(group, names) or _shared_words(session, group)
+            nearest, cosine = self._texts[known[best]], float(closeness[best])
+        if cosine >= _CLOSE_INTENT:
+            return nearest
+        shared = _shared_category(group, names) or _shared_words(session, group)
+        return shared or (nearest if cosine >= _NEAR_INTENT else "items used together")
 
 
 def _shared_category(group: Bundle, names: Sequence[str]) -> str:
@@ -75,4 +80,4 @@ def _shared_words(session: Session, group: Bundle) -> str:
         word for position in sorted(group) for word in dict.fromkeys(title_words(session.items[position].title))
     )
     shared = [word for word, count in counts.most_common() if count > 1][:3]
-    return " ".join(shared)[:_LONGEST_INTENT] or "items used together"
+    return shorten(" ".join(shared), _LONGEST_INTENT, placeholder="")

@@ -13,6 +13,7 @@ from recbole_routedk.distill.category import (
     frequent_labels,
     label_phrases,
     leaf,
+    useful_depth,
 )
 from recbole_routedk.distill.encoder import SentenceEncoder
 from recbole_routedk.distill.pairs import session_folds
@@ -23,6 +24,13 @@ def test_labels_are_paths_cut_at_the_depth() -> None:
     assert leaf("A > B") == "B"
     assert frequent_labels([("A > B > C", "A > B > D"), ("E",), ()], 2) == ("A > B", "E")
     assert frequent_labels([(), ()], 2) == ("",)
+
+
+def test_the_useful_depth_has_six_items_a_label() -> None:
+    items = [(f"A > {'B' if number < 6 else 'C'} > {number}",) for number in range(12)]
+    assert useful_depth([*items, ()], 4) == 2
+    assert useful_depth(items, 1) == 1
+    assert useful_depth([("A > B",), ()], 2) == 1
 
 
 def test_a_phrase_names_the_part_above_where_the_last_part_is_shared() -> None:
