@@ -5,12 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-import torch
 from toy import toy_splits
-from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
 from recbole_routedk.data.atomic import write_atomic
-from recbole_routedk.student.backbone import embedded_folder
 
 
 @pytest.fixture
@@ -24,6 +21,12 @@ def toy_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture(scope="session")
 def tiny_student_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A saved two-layer Llama with random weights and the tokenizer of the embedded student."""
+    # Imported here, because most tests need no language model and these imports take seconds.
+    import torch
+    from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
+
+    from recbole_routedk.student.backbone import embedded_folder
+
     folder = tmp_path_factory.mktemp("tiny-student")
     AutoTokenizer.from_pretrained(embedded_folder()).save_pretrained(folder)
     config = LlamaConfig(

@@ -29,7 +29,7 @@ from recbole_routedk.evaluation.metrics import matched_f1
 from recbole_routedk.model.bundle_generator import BundleGenerator, TrainingStage
 from recbole_routedk.model.views import VIEWS, Example, View, ViewSettings, knowledge
 from recbole_routedk.student.adapters import LoraSettings, save_expert
-from recbole_routedk.student.backbone import load_student
+from recbole_routedk.student.backbone import cache_folder, load_student
 from recbole_routedk.student.consensus import Answer, bundle_vote, minimum_bayes_risk
 from recbole_routedk.student.decoding import Alphabet, SamplingSettings, decode_constrained, decode_free
 from recbole_routedk.student.routed_student import Prefill, RoutedStudent
@@ -87,7 +87,7 @@ class RouteDK(BundleGenerator):
         ]
 
     def _fitted_teacher(self, train: Sequence[LabelledSession]) -> StatisticalTeacher:
-        teacher = StatisticalTeacher(TeacherConfig(seed=self.config["seed"]))
+        teacher = StatisticalTeacher(TeacherConfig(seed=self.config["seed"], cache_folder=cache_folder() / "titles"))
         teacher.fit(train)
         return teacher
 
@@ -112,19 +112,25 @@ class RouteDK(BundleGenerator):
         self._epoch = epoch
 
     def calculate_loss(self, interaction: Any) -> Tensor:
-        """Mean negative log-likelihood a token of the gold answers, over sessions and views."""
+        """Mean negative log-likelihood a token of the gold answers, over sessions and views.
+
+        The items are read once for all views. Each view is its own pass, because the views differ in length:
+        in one padded batch a third of the tokens would be padding.
+        """
         examples = [self._training_example(index) for index in interaction["session_index"].tolist()]
         prefill = self.student.read_prefix([self.prompts.prefix(example.session) for example in examples])
         if self.stage == _ROUTER:
-            views: list[View] = [self.inference_view]
-            gates = self._gates(prefill)
-        else:
-            views = list(self.training_views.values())
-            gates = self._expert_gates(len(examples), prefill.mask.device)
-        rows = [(example, view) for example in examples for view in views]
-        suffixes = [self._suffix(example, view) for example, view in rows]
-        answers = [self.prompts.answer(example.bundles) for example, _ in rows]
-        return self.student.answer_loss(prefill.repeat(len(views)), suffixes, answers, gates).mean()
+            return self._view_loss(prefill, examples, self.inference_view, self._gates(prefill))
+        losses = [
+            self._view_loss(prefill.repeat(1), examples, view, self._expert_gates(number, prefill))
+            for number, view in enumerate(self.training_views.values())
+        ]
+        return torch.stack(losses).mean()
+
+    def _view_loss(self, prefill: Prefill, examples: Sequence[Example], view: View, gates: Tensor) -> Tensor:
+        suffixes = [self._suffix(example, view) for example in examples]
+        answers = [self.prompts.answer(example.bundles) for example in examples]
+        return self.student.answer_loss(prefill, suffixes, answers, gates).mean()
 
     def _training_example(self, index: int) -> Example:
         example = self.examples[index]
@@ -134,11 +140,11 @@ class RouteDK(BundleGenerator):
         generator = np.random.default_rng([self.config["seed"], self._epoch, index])
         return example.reordered(generator.permutation(len(example.session)).tolist())
 
-    def _expert_gates(self, sessions: int, device: torch.device) -> Tensor:
-        """One-hot gates [sessions * views, E]: each view trains its own expert, or all the only one."""
-        views, experts = len(self.training_views), len(self.student.experts)
-        eye = torch.eye(views, device=device) if experts > 1 else torch.ones(views, 1, device=device)
-        return eye.repeat(sessions, 1)
+    def _expert_gates(self, view: int, prefill: Prefill) -> Tensor:
+        """One-hot gates [batch, E]: each view trains its own expert, or the only one (``naive``)."""
+        experts = len(self.student.experts)
+        weights = [float(expert == view % experts) for expert in range(experts)]
+        return constant_gates(weights, len(prefill.mask), prefill.mask.device)
 
     def save_artefacts(self, folder: Path) -> None:
         """Write each expert as a PEFT adapter folder below ``folder/experts``."""
@@ -218,7 +224,7 @@ class RouteDK(BundleGenerator):
         completions = decode_free(self.student, prefill, last_hidden, gates, self.prompts.end_id, budget)
         answers = []
         for session, tokens, row in zip(sessions, completions, gates.tolist(), strict=True):
-            text = self.tokenizer.decode(tokens)
+            text = str(self.tokenizer.decode(tokens))
             bundles, rejected = parse_answer(text, self.prompts.labels[: len(session)])
             answers.append(Generation(bundles, rejected, gates=tuple(row)))
         return answers

@@ -52,11 +52,15 @@ class Example:
             groups=move(self.thought.groups),
         )
         rules = tuple(
-            replace(match, pairs=tuple((place[left], place[right]) for left, right in match.pairs))
+            replace(match, pairs=tuple(sorted(_ascending(place[a], place[b]) for a, b in match.pairs)))
             for match in self.rules
         )
         items = tuple(self.session.items[old] for old in order)
         return Example(replace(self.session, items=items), rules, thought, move(self.bundles))
+
+
+def _ascending(left: int, right: int) -> tuple[int, int]:
+    return (left, right) if left < right else (right, left)
 
 
 def knowledge(example: Example, view: View, settings: ViewSettings) -> list[Part]:
