@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import os
 import sys
 from collections.abc import Sequence
 from types import ModuleType
@@ -15,6 +16,9 @@ COMMANDS = {
     "convert": "turn CSV files of sessions and bundles into a data set",
     "evaluate": "score a file of predictions with every metric",
 }
+UNRESOLVED = {"recbole": "pip install --no-deps recbole==1.2.1"}
+"""Packages that ``pip install recbole_routedk`` cannot bring, and what does (requirements/no-deps.txt)."""
+
 USER_ERROR = 2
 INTERRUPTED = 130
 
@@ -27,6 +31,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return USER_ERROR
+    except ModuleNotFoundError as error:
+        package = (error.name or "").partition(".")[0]
+        if package not in UNRESOLVED:
+            raise
+        print(
+            f"error: the package {package} is missing; pip cannot install it with its own dependencies, so it "
+            f"comes by: {UNRESOLVED[package]}",
+            file=sys.stderr,
+        )
+        return USER_ERROR
+    except BrokenPipeError:
+        # Whoever read our output has seen enough (``... | head``); nothing is left to be flushed to them.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except KeyboardInterrupt:
         print("\nstopped; the same command with --resume goes on from the last epoch", file=sys.stderr)
         return INTERRUPTED

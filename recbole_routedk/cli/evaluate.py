@@ -11,6 +11,7 @@ from recbole_routedk.data.atomic import SPLITS, read_atomic
 from recbole_routedk.data.session import Generation, LabelledSession
 from recbole_routedk.evaluation.metrics import gold_bundles, score_sessions
 from recbole_routedk.evaluation.predictions import read_predictions
+from recbole_routedk.registry import dataset_folder
 
 PUBLISHED = ("precision", "recall", "coverage")
 OURS = ("bundlef1", "matchedf1", "pairf1", "emptyrate", "invalidrate")
@@ -39,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int:
     """Score the file and print the result; raises UserError for a bad file, data set or prediction."""
-    splits = read_atomic(args.data_path / args.dataset, args.dataset)
+    splits = read_atomic(dataset_folder(args.dataset, args.data_path), args.dataset)
     sessions = splits.split(args.split)
     others = {
         labelled.session.session_id: name

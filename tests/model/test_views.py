@@ -1,0 +1,94 @@
+"""What the student reads besides the items, and that it moves along when items are shuffled."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from recbole_routedk.data.session import Item, Session
+from recbole_routedk.distill.rules import Rule, RuleMatch
+from recbole_routedk.distill.thoughts import Thought
+from recbole_routedk.model.views import Example, ViewSettings, knowledge
+
+SETTINGS = ViewSettings(max_rules=2, pairs_per_item=1.0, least_affinity=0.3)
+
+
+def rule(word: str, confidence: float) -> Rule:
+    return Rule(f"titles that share '{word}' go together", 12, confidence, word, word)
+
+
+def example() -> Example:
+    """Four items: tea 0, cup 1, lamp 2, bulb 3. The teacher groups tea with cup and lamp with bulb."""
+    affinities = np.zeros((4, 4))
+    for left, right, value in [(0, 1, 0.95), (2, 3, 0.62), (0, 3, 0.31), (1, 2, 0.1)]:
+        affinities[left, right] = affinities[right, left] = value
+    items = tuple(Item(name, name) for name in ("tea", "cup", "lamp", "bulb"))
+    thought = Thought(affinities, (frozenset({0, 1}), frozenset({2, 3})), ("a cup of tea", "light"))
+    rules = (RuleMatch(rule("light", 0.83), ((2, 3),)), RuleMatch(rule("tea", 0.5), ((0, 1), (0, 3))))
+    return Example(Session("s", items), rules, thought, (frozenset({0, 1}),))
+
+
+def text(parts: list[str | int]) -> str:
+    return "".join(f" {'ABCD'[part]}" if isinstance(part, int) else part for part in parts)
+
+
+def test_the_plain_view_adds_nothing() -> None:
+    assert knowledge(example(), "plain", SETTINGS) == []
+
+
+def test_the_rule_view_names_rules_confidence_and_where_they_fire() -> None:
+    assert text(knowledge(example(), "rule", SETTINGS)) == "Rules: light=8 C D; tea=5 A B;"
+
+
+def test_a_rule_between_two_sides_names_both() -> None:
+    other = RuleMatch(Rule("camera with tripod", 9, 0.9, "camera", "tripod"), ((0, 2),))
+    seen = Example(example().session, (other,), example().thought)
+
+    assert text(knowledge(seen, "rule", SETTINGS)) == "Rules: camera+tripod=9 A C;"
+
+
+def test_a_session_on_which_no_rule_fires_gets_the_general_one() -> None:
+    seen = Example(example().session, (), example().thought)
+
+    assert text(knowledge(seen, "rule", SETTINGS)) == "Rules: at least two items, one intent;"
+
+
+def test_the_thought_view_goes_from_affinities_to_intents_to_groups() -> None:
+    # 0.1 is below the least affinity; digits are tenths, rounded down.
+    assert text(knowledge(example(), "thought", SETTINGS)) == (
+        "Related: A B=9 A D=3 C D=6. Intents: a cup of tea; light; Groups: A B; C D."
+    )
+
+
+def test_the_strongest_pairs_are_kept_where_there_is_room_for_few() -> None:
+    few = ViewSettings(max_rules=2, pairs_per_item=0.5, least_affinity=0.3)
+
+    assert text(knowledge(example(), "thought", few)).startswith("Related: A B=9 C D=6.")
+
+
+def test_all_is_rules_then_thought() -> None:
+    whole = text(knowledge(example(), "all", SETTINGS))
+
+    assert whole == text(knowledge(example(), "rule", SETTINGS)) + text(knowledge(example(), "thought", SETTINGS))
+
+
+@given(st.permutations(range(4)))
+def test_reordering_moves_everything_with_the_items(order: list[int]) -> None:
+    before, after = example(), example().reordered(order)
+
+    def titles(group: frozenset[int], seen: Example) -> set[str]:
+        return {seen.session.items[position].title for position in group}
+
+    assert [item.title for item in after.session.items] == [before.session.items[old].title for old in order]
+    assert [titles(b, after) for b in after.bundles] == [titles(b, before) for b in before.bundles]
+    assert [titles(g, after) for g in after.thought.groups] == [titles(g, before) for g in before.thought.groups]
+    for new_left, old_left in enumerate(order):
+        for new_right, old_right in enumerate(order):
+            assert after.thought.affinities[new_left, new_right] == before.thought.affinities[old_left, old_right]
+    for old, new in zip(before.rules, after.rules, strict=True):
+        assert {frozenset(titles(frozenset(p), after)) for p in new.pairs} == {
+            frozenset(titles(frozenset(p), before)) for p in old.pairs
+        }
+        assert all(left < right for left, right in new.pairs)
+        assert list(new.pairs) == sorted(new.pairs)
