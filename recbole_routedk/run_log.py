@@ -1,4 +1,4 @@
-"""RecBole's log, to the terminal and to a file of each run, and progress bars."""
+"""RecBole's log, to the terminal and to a file of each run."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import colorlog
 from recbole.utils.logger import RemoveColorFilter, log_colors_config
@@ -60,20 +59,6 @@ def logging_to(path: Path | None, state: str) -> Iterator[None]:
         for handler in handlers:
             root.removeHandler(handler)
             handler.close()
-
-
-def progress_bar(total: int, title: str, unit: str, shown: bool) -> tqdm[Any]:
-    """A bar with the time left, gone when done; refreshed seldom where it ends up in a log file."""
-    return tqdm(
-        total=total,
-        desc=title,
-        unit=unit,
-        disable=not shown,
-        leave=False,
-        delay=1,
-        mininterval=0.5 if sys.stderr.isatty() else 30,
-        dynamic_ncols=True,
-    )
 
 
 class NoWriter:

@@ -40,7 +40,8 @@ from recbole_routedk.errors import UserError
 from recbole_routedk.evaluation.collector import BundleCollector
 from recbole_routedk.measure import peak_memory_mib, reset_peak_memory
 from recbole_routedk.model.bundle_generator import BundleGenerator, TrainingStage
-from recbole_routedk.run_log import NoWriter, progress_bar
+from recbole_routedk.progress import progress_bar
+from recbole_routedk.run_log import NoWriter
 from recbole_routedk.schedule import rate_factor
 
 BEST, LAST = "best", "last"

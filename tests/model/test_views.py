@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from recbole_routedk.data.session import Item, Session
 from recbole_routedk.distill.rules import Rule, RuleMatch
 from recbole_routedk.distill.thoughts import Thought
-from recbole_routedk.model.views import Example, ViewSettings, knowledge
+from recbole_routedk.model.views import Example, ViewSettings, knowledge, knowledge_text
 
 SETTINGS = ViewSettings(max_rules=2, pairs_per_item=1.0, least_affinity=0.3)
 
@@ -30,7 +30,7 @@ def example() -> Example:
 
 
 def text(parts: list[str | int]) -> str:
-    return "".join(f" {'ABCD'[part]}" if isinstance(part, int) else part for part in parts)
+    return knowledge_text(parts, "ABCD")
 
 
 def test_the_plain_view_adds_nothing() -> None:
