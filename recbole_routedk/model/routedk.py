@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
+from logging import getLogger
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "decoding": ("constrained", "free"),
     "consensus": ("mbr", "vote"),
 }
+logger = getLogger(__name__)
 _EXPERTS, _ROUTER = "experts", "router"
 
 
@@ -87,6 +89,10 @@ class RouteDK(BundleGenerator):
         self.examples = [
             Example(labelled.session, tuple(rules), thought, labelled.bundles) for labelled, rules, thought in known
         ]
+        budget = self.config["answer_tokens"]
+        too_long = sum(len(self.prompts.answer(example.bundles)) > budget for example in self.examples)
+        if too_long:
+            logger.warning(f"answer_tokens={budget} is too short for the answers of {too_long} training sessions")
 
     def _fitted_teacher(self, train: Sequence[LabelledSession]) -> StatisticalTeacher:
         teacher = StatisticalTeacher(TeacherConfig(seed=self.config["seed"], cache_folder=cache_folder() / "titles"))

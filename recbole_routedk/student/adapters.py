@@ -7,6 +7,7 @@ experts and samples share one prefill of the items.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -79,7 +80,10 @@ def fuse_experts(
 def _fresh_adapter(model: PreTrainedModel, settings: LoraSettings) -> dict[str, tuple[Tensor, Tensor]]:
     """Let PEFT create an adapter, take its values by module name, and unwrap the model again."""
     try:
-        wrapped: Any = get_peft_model(model, settings.peft_config([0]))
+        with warnings.catch_warnings():
+            # PEFT reads a property of transformers that is renamed in a later version; no user can mend that.
+            warnings.simplefilter("ignore", FutureWarning)
+            wrapped: Any = get_peft_model(model, settings.peft_config([0]))
     except ValueError as error:
         raise UserError(
             f"lora_target_modules: {settings.target_modules!r} does not fit the student: {error}"

@@ -7,6 +7,8 @@ import logging
 import os
 import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -15,6 +17,7 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers.utils import logging as transformers_logging
 
 from recbole_routedk.errors import UserError
 
@@ -57,9 +60,10 @@ def load_student(
     folder, hub_revision = _locate(spec, revision)
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, revision=hub_revision)
-        loaded: Any = AutoModelForCausalLM.from_pretrained(
-            folder, revision=hub_revision, dtype=dtype, attn_implementation="sdpa", output_loading_info=True
-        )
+        with _quiet_bars():
+            loaded: Any = AutoModelForCausalLM.from_pretrained(
+                folder, revision=hub_revision, dtype=dtype, attn_implementation="sdpa", output_loading_info=True
+            )
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         raise UserError(
             f"student: {spec!r} could not be loaded as a decoder-only transformers model: {error}. "
@@ -75,6 +79,16 @@ def load_student(
         tokenizer.pad_token = tokenizer.eos_token
     model.to(device).eval().requires_grad_(False)
     return Student(name=spec, model=model, tokenizer=tokenizer)
+
+
+@contextmanager
+def _quiet_bars() -> Iterator[None]:
+    """Hide transformers' loading bar: a cached student loads in a second."""
+    transformers_logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        transformers_logging.enable_progress_bar()
 
 
 def embedded_folder() -> Path:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -51,6 +51,15 @@ def session_noise(seed: int, session_id: str, samples: int, steps: int, symbols:
     return torch.from_numpy(noise)
 
 
+@dataclass
+class _Branch:
+    """Samples of one session that have written the same symbols so far: they share one row of the batch."""
+
+    session: int
+    state: AnswerState
+    samples: list[int]
+
+
 @torch.no_grad()
 def decode_constrained(
     student: RoutedStudent,
@@ -64,59 +73,77 @@ def decode_constrained(
 ) -> list[list[tuple[Bundle, ...]]]:
     """Write ``settings.samples`` answers for each session: result[session][sample] is a tuple of bundles.
 
+    Samples take a row of their own only from where they differ, and leave the batch when they end, so many
+    samples that agree cost little more than one.
+
     Args:
-        prefill: the prompts as read, [sessions]; its cache is copied once a sample.
+        prefill: the prompts as read, [sessions]; left as it is.
         last_hidden: hidden states of the prompts' last tokens, [sessions, hidden].
         gates: [sessions, E], kept for the whole completion.
         items: number of items of each session, at least two each.
     """
-    samples = settings.samples
     widest = max(items)
     symbol_ids = torch.tensor([*alphabet.labels[:widest], alphabet.separator, alphabet.end], device=last_hidden.device)
-    states = [AnswerState(count, settings.budget) for count in items for _ in range(samples)]
     noise = _batch_noise(items, session_ids, settings).to(last_hidden.device)
-    rows = prefill.repeat(samples)
-    hidden, gates = (value.repeat_interleave(samples, dim=0) for value in (last_hidden, gates))
-    ones = rows.mask.new_ones(len(states), 1)
+    everyone = list(range(settings.samples))
+    branches = [_Branch(row, AnswerState(count, settings.budget), everyone) for row, count in enumerate(items)]
+    answers: list[list[tuple[Bundle, ...]]] = [[()] * settings.samples for _ in items]
+    rows, hidden = prefill.repeat(1), last_hidden
     for step in range(settings.budget):
-        logits = student.logits(hidden, symbol_ids).double() / settings.temperature + noise[:, step]
-        chosen = _choose(logits, states, widest)
-        for state, symbol in zip(states, chosen, strict=True):
-            state.advance(symbol)
-        if all(state.finished for state in states):
+        logits = student.logits(hidden, symbol_ids).double() / settings.temperature
+        parents, tokens, grown = [], [], []
+        for row, symbol, branch in _grow(branches, logits, noise[:, :, step], widest):
+            if branch.state.finished:
+                for sample in branch.samples:
+                    answers[branch.session][sample] = branch.state.bundles
+                continue
+            parents.append(row)
+            tokens.append([alphabet.token(symbol, branch.state.items)])
+            grown.append(branch)
+        if not grown:
             break
-        tokens = [[alphabet.token(symbol, state.items)] for symbol, state in zip(chosen, states, strict=True)]
+        if parents != list(range(len(branches))):
+            rows, gates = rows.select(parents), gates[parents]
+        branches = grown
         ids = torch.tensor(tokens, device=hidden.device)
-        hidden = student.extend(rows, ids, ones, gates)[:, -1]
-    answers = [state.bundles for state in states]
-    return [answers[start : start + samples] for start in range(0, len(answers), samples)]
+        hidden = student.extend(rows, ids, rows.mask.new_ones(len(tokens), 1), gates)[:, -1]
+    return answers
+
+
+def _grow(
+    branches: Sequence[_Branch], logits: Tensor, noise: Tensor, widest: int
+) -> Iterator[tuple[int, int, _Branch]]:
+    """Let every sample choose its next symbol; yields (row of the parent, symbol, branch of those who chose it).
+
+    Columns of ``logits`` [branches, widest + 2] and ``noise`` [sessions, samples, widest + 2] are the labels up to
+    ``widest``, the separator, the end.
+    """
+    for row, branch in enumerate(branches):
+        state = branch.state
+        allowed = state.allowed()
+        columns = [_column(symbol, state.items, widest) for symbol in allowed]
+        scores = logits[row, columns] + noise[branch.session][branch.samples][:, columns]
+        chosen: dict[int, list[int]] = {}
+        for sample, best in zip(branch.samples, scores.argmax(dim=-1).tolist(), strict=True):
+            chosen.setdefault(allowed[best], []).append(sample)
+        for symbol, samples in chosen.items():
+            grown = _Branch(branch.session, state.copy(), samples)
+            grown.state.advance(symbol)
+            yield row, symbol, grown
 
 
 def _batch_noise(items: Sequence[int], session_ids: Sequence[str], settings: SamplingSettings) -> Tensor:
-    """Return the noise of all rows [sessions * samples, steps, columns], each session's symbols in their columns."""
+    """Return the noise [sessions, samples, steps, columns], each session's symbols in their columns."""
     widest = max(items)
     noise = torch.zeros(len(items), settings.samples, settings.budget, widest + 2, dtype=torch.float64)
     for row, (count, name) in enumerate(zip(items, session_ids, strict=True)):
         columns = [_column(symbol, count, widest) for symbol in range(count + 2)]
         noise[row, :, :, columns] = session_noise(settings.seed, name, settings.samples, settings.budget, count + 2)
-    return noise.flatten(0, 1)
-
-
-def _choose(logits: Tensor, states: Sequence[AnswerState], widest: int) -> list[int]:
-    """Pick each row's best allowed symbol; columns are labels up to ``widest``, the separator, the end."""
-    blocked = torch.ones_like(logits, dtype=torch.bool)
-    for row, state in enumerate(states):
-        blocked[row, [_column(symbol, state.items, widest) for symbol in state.allowed()]] = False
-    best = logits.masked_fill(blocked, -torch.inf).argmax(dim=-1).tolist()
-    return [_symbol(column, state.items, widest) for column, state in zip(best, states, strict=True)]
+    return noise
 
 
 def _column(symbol: int, items: int, widest: int) -> int:
     return symbol if symbol < items else symbol - items + widest
-
-
-def _symbol(column: int, items: int, widest: int) -> int:
-    return column if column < widest else column - widest + items
 
 
 @torch.no_grad()

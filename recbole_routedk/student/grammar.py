@@ -7,6 +7,8 @@ exactly one such text. Symbols are numbered 0..n-1 for the items, n for the sepa
 
 from __future__ import annotations
 
+import copy
+
 from recbole_routedk.data.session import Bundle
 
 
@@ -40,6 +42,12 @@ class AnswerState:
     def bundles(self) -> tuple[Bundle, ...]:
         """The bundles closed so far."""
         return tuple(frozenset(bundle) for bundle in self._done)
+
+    def copy(self) -> AnswerState:
+        """Return the same state, to be advanced apart."""
+        twin = copy.copy(self)
+        twin._done, twin._open = list(self._done), list(self._open)
+        return twin
 
     def allowed(self) -> list[int]:
         """Return the symbols that may come next; never empty before the answer is finished."""

@@ -36,6 +36,12 @@ class Prefill:
         cache.batch_repeat_interleave(times)
         return Prefill(cache, self.mask.repeat_interleave(times, dim=0), self.summary.repeat_interleave(times, dim=0))
 
+    def select(self, rows: Sequence[int]) -> Prefill:
+        """Return the given rows, in that order and as often as they are named; the original is used up."""
+        index = torch.tensor(rows, device=self.mask.device)
+        self.cache.batch_select_indices(index)
+        return Prefill(self.cache, self.mask[index], self.summary[index])
+
 
 class RoutedStudent(nn.Module):
     """A frozen decoder-only model whose linear layers carry gated LoRA experts.
