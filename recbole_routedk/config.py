@@ -86,7 +86,7 @@ class Config(RecBoleConfig):
     def plain(self) -> dict[str, Any]:
         """JSON-able ``{"model", "dataset", "settings"}``, from which ``from_plain`` makes this Config."""
         settings = {key: value for key, value in self.settings.items() if key not in ("model", "dataset")}
-        settings["data_path"] = str(Path(self["data_path"]).resolve().parent)
+        settings["data_path"] = str(Path(self["data_path"]).resolve())
         return {"model": self.model, "dataset": self.dataset, "settings": settings}
 
     @classmethod

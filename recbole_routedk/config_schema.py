@@ -17,7 +17,23 @@ CHOICES = {
     "lr_scheduler": ("linear", "cosine", "constant"),
     "state": ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"),
 }
+TEXTS = ("checkpoint_dir", "run_name", "student_revision")
+"""Settings without a default that are text, whatever they look like."""
+
 RANGES = {
+    "answer_tokens": (3, None),  # the shortest answer: two items and the end
+    "consensus_samples": (1, None),
+    "first_adapted_layer": (0, None),
+    "least_affinity": (0, 1),
+    "lora_rank": (1, None),
+    "max_items": (2, None),
+    "max_rules": (0, None),
+    "pairs_per_item": (0, None),
+    "router_epochs": (1, None),
+    "router_learning_rate": (0, None),
+    "temperature": (0.01, None),
+    "title_tokens": (1, None),
+    "vote_share": (0, 1),
     "epochs": (0, None),
     "eval_batch_size": (1, None),
     "eval_step": (0, None),
@@ -125,7 +141,7 @@ def check_value(key: str, value: Any, default: Any, source: str) -> Any:
     anything; a list takes a single value or a comma list.
     """
     wanted = type(default)
-    if isinstance(value, str) and not isinstance(default, str):
+    if isinstance(value, str) and not isinstance(default, str) and key not in TEXTS:
         value = _from_text(key, value, default)
     if default is not None and not (value is None and isinstance(default, dict)):
         value = _in_type(key, value, wanted, source)

@@ -71,8 +71,8 @@ def compare_models(
     """Run the models and the configured ``baselines`` beside them, and write one leaderboard.
 
     ``models`` are by default those of the setting ``model``; ``RouteDK:fusion=base`` is a model with settings
-    of its own. All get the same settings; one that only some
-    models know reaches only those. Returns the results; the leaderboard lies in ``<output_dir>/<dataset>/``.
+    of its own. All get the same settings; one that only some models know reaches only those. Returns the results;
+    the leaderboard lies in ``<output_dir>/<dataset>/``.
     """
     given = (config_file_list, config_dict, command_line)
     asked = models if models is not None else str(shared_setting("model", *given)).split(",")
@@ -88,12 +88,17 @@ def compare_models(
         )
     # The cheap ones first: the peak memory of a process never falls again on some systems.
     parsed.sort(key=lambda each: bool(getattr(resolve_model(each[0]), "gradient_trained", True)))
-    results = [
-        run_recbole_routedk(name, dataset, config_file_list, config_dict, True, own, names) for name, own in parsed
-    ]
-    folder = Path(configs[0]["output_dir"]) / configs[0]["dataset"]
-    write_leaderboard(folder, results, configs[0]["metric_decimal_place"])
+    results: list[dict[str, Any]] = []
+    for name, own in parsed:
+        results.append(run_recbole_routedk(name, dataset, config_file_list, config_dict, True, own, names))
+        # After every model, so that one that fails takes no other's result with it.
+        write_leaderboard(leaderboard_folder(configs[0]), results, configs[0]["metric_decimal_place"])
     return results
+
+
+def leaderboard_folder(config: Config) -> Path:
+    """Where the leaderboard of a data set is written: ``<output_dir>/<dataset>``."""
+    return Path(config["output_dir"]) / config["dataset"]
 
 
 def parse_model(spec: str) -> tuple[str, dict[str, str]]:

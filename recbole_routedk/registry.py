@@ -13,6 +13,9 @@ MODEL_CLASS = "model_class"
 """The key of a model's YAML that says where its class is: ``package.module:ClassName``."""
 
 
+DEFAULT_DATA_PATH = Path("dataset")
+
+
 def model_names() -> list[str]:
     """The models that ``--model`` takes."""
     return sorted(path.stem for path in (properties_folder() / "model").glob("*.yaml"))
@@ -43,10 +46,17 @@ def resolve_model(name: str) -> type:
 
 
 def dataset_folder(name: str, data_path: Path) -> Path:
-    """The folder with a data set's atomic files: in ``data_path``, or the one that ships with the source."""
-    for root in (data_path, shipped_datasets()):
-        if (root / name / f"{name}.item").is_file():
-            return root / name
+    """The folder with a data set's atomic files: in ``data_path``, ``data_path`` itself, or what ships with the source.
+
+    Only the default ``data_path`` falls back on the shipped data sets: a mistyped folder is never silently another.
+    """
+    data_path = data_path.expanduser()
+    roots = [data_path / name, data_path]
+    if data_path == DEFAULT_DATA_PATH:
+        roots.append(shipped_datasets() / name)
+    for root in roots:
+        if (root / f"{name}.item").is_file():
+            return root
     raise UserError(
         f"There is no data set {name!r}: {data_path / name / (name + '.item')} does not exist."
         f"{did_you_mean(name, dataset_names(data_path))} "

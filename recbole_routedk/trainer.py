@@ -269,6 +269,7 @@ class BundleTrainer(Trainer):
             "config": self.config.plain(),
             "progress": asdict(self.progress),
             "extra_state": self.model.extra_state(),
+            "training_data": self.model.dataset.fingerprint(),
             "versions": {"torch": torch.__version__, "recbole": recbole.__version__},
         }
         return Checkpoint(self.model.trainable_state(), record)
@@ -311,12 +312,21 @@ class BundleTrainer(Trainer):
             self._say(f"There is no stopped run in {self.folder}; training starts anew")
             return None
         last = load_checkpoint(self.folder, LAST)
+        self._check_data(last)
         if last.record["config"] != self.config.plain() and self._differences(last):
             raise UserError(
                 f"The run in {self.folder} had other settings: {self._differences(last)}. "
                 "Resume it with those, or give another --run_name."
             )
         return last
+
+    def _check_data(self, checkpoint: Checkpoint) -> None:
+        """Refuse a run that was trained on other sessions: some of them may be tested on now."""
+        if checkpoint.record["training_data"] != self.model.dataset.fingerprint():
+            raise UserError(
+                f"The training sessions in {self.config['data_path']} are not those that the run was trained on; "
+                "put the data set back as it was, or train again"
+            )
 
     def _differences(self, last: Checkpoint) -> str:
         before, now = last.record["config"]["settings"], self.config.plain()["settings"]
@@ -335,7 +345,9 @@ class BundleTrainer(Trainer):
 
     def load_best(self, folder: Path | None = None) -> None:
         """Load the best weights of the run in ``folder`` (default: this one) into the model."""
-        self._restore(load_checkpoint(folder or self.folder, BEST))
+        best = load_checkpoint(folder or self.folder, BEST)
+        self._check_data(best)
+        self._restore(best)
 
     # Evaluation ---------------------------------------------------------------------------------
 

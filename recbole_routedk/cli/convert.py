@@ -48,11 +48,12 @@ def main(args: argparse.Namespace) -> int:
 
     Raises UserError naming file and line for input that cannot be converted; nothing is written then.
     """
-    name = args.name or args.input.resolve().name
+    source, target = args.input.expanduser(), args.output.expanduser()
+    name = args.name or source.resolve().name
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", name):
         raise UserError(f"--name={name!r} cannot name a data set; use letters, digits, '-' and '_'")
-    splits, report = read_public(args.input, args.seed)
-    folder = args.output / name
+    splits, report = read_public(source, args.seed)
+    folder = target / name
     write_atomic(folder, name, splits)
     content = json.dumps(report.as_dict(), indent=2, ensure_ascii=False) + "\n"
     write_texts({folder / "conversion.json": content})

@@ -48,7 +48,7 @@ def main(args: argparse.Namespace) -> int:
         if name != args.split
         for labelled in splits.split(name)
     }
-    generations = read_predictions(args.predictions, [labelled.session for labelled in sessions], others)
+    generations = read_predictions(args.predictions.expanduser(), [labelled.session for labelled in sessions], others)
     result = evaluate(sessions, generations)
     print(json.dumps(result, allow_nan=False) if args.json else _table(result))
     return 0

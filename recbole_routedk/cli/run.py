@@ -65,7 +65,8 @@ def run(argv: Sequence[str]) -> int:
         results = compare_models(names, dataset, files, command_line=given)
     print(leaderboard(results, style="simple"))
     if checkpoint is None:
-        print(f"\nSaved in {Path(results[0]['run_folder']).parent.parent}")
+        print("\nRun folders, each with settings, checkpoints, log and test predictions:")
+        print(*(f"  {result['name']}: {result['run_folder']}" for result in results), sep="\n")
     return 0
 
 

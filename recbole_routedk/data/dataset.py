@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +42,19 @@ class BundleDataset(Dataset):
     def sessions(self) -> tuple[Session, ...]:
         """The sessions of this split, without their labels."""
         return tuple(labelled.session for labelled in self.labelled_sessions)
+
+    def fingerprint(self) -> str:
+        """Return a digest of this split's sessions, titles and labels: a run is tied to what it was trained on."""
+        content = [
+            (
+                labelled.session.session_id,
+                [(item.item_id, item.title, item.categories) for item in labelled.session.items],
+                [sorted(bundle) for bundle in labelled.bundles],
+                labelled.intents,
+            )
+            for labelled in self.labelled_sessions
+        ]
+        return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]
 
     def build(self) -> list[BundleDataset]:
         """Return the train, valid and test datasets, redundant gold bundles dropped."""

@@ -73,6 +73,8 @@ def parse_categories(text: str) -> tuple[str, ...]:
 
     A comma with a space behind it belongs to a name. Raises ValueError for text of another form.
     """
+    if re.fullmatch(r"\s*\[\s*\]\s*", text):
+        return ()
     inner = re.fullmatch(r"\s*\[\s*\[(.*)\]\s*\]\s*", text, flags=re.DOTALL)
     if inner is None:
         raise ValueError(f"categories {text[:40]!r} are no nested list such as [[A,B],[A,C]]")

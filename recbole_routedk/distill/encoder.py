@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import zipfile
 from collections.abc import Sequence
 from importlib import util
 from pathlib import Path
@@ -74,7 +75,6 @@ class SentenceEncoder:
         return np.stack([self._memory[text] for text in texts])
 
     def _encode_missing(self, texts: list[str]) -> None:
-        texts = sorted(texts, key=len)  # neighbours of like length pad little
         with progress_bar(len(texts), "Teacher reads titles", "title") as bar:
             for start in range(0, len(texts), self._batch_size):
                 batch = texts[start : start + self._batch_size]
@@ -109,10 +109,13 @@ class SentenceEncoder:
     def _read_cache(self) -> None:
         if self._cache_file is None or not self._cache_file.is_file():
             return
-        with np.load(self._cache_file, allow_pickle=False) as stored:
-            lengths = stored["lengths"]
-            blob = stored["texts"].tobytes()
-            vectors = stored["vectors"]
+        try:
+            with np.load(self._cache_file, allow_pickle=False) as stored:
+                lengths = stored["lengths"]
+                blob = stored["texts"].tobytes()
+                vectors = stored["vectors"]
+        except (OSError, ValueError, KeyError, zipfile.BadZipFile):
+            return  # a damaged cache is as good as none: it is written anew
         end = 0
         for length, vector in zip(lengths, vectors, strict=True):
             start, end = end, end + int(length)
@@ -121,10 +124,16 @@ class SentenceEncoder:
     def _write_cache(self) -> None:
         if self._cache_file is None:
             return
+        try:
+            self._write_cache_file(self._cache_file)
+        except OSError:
+            return  # where nothing can be kept, titles are encoded again the next time
+
+    def _write_cache_file(self, file: Path) -> None:
         texts = sorted(self._memory)
         encoded = [text.encode("utf-8", "surrogatepass") for text in texts]
-        self._cache_file.parent.mkdir(parents=True, exist_ok=True)
-        partial = self._cache_file.with_name(f"{self._cache_file.name}.{os.getpid()}.tmp")
+        file.parent.mkdir(parents=True, exist_ok=True)
+        partial = file.with_name(f"{file.name}.{os.getpid()}.tmp")
         with partial.open("wb") as stream:
             np.savez(
                 stream,
@@ -132,4 +141,4 @@ class SentenceEncoder:
                 texts=np.frombuffer(b"".join(encoded), dtype=np.uint8),
                 vectors=np.stack([self._memory[text] for text in texts]),
             )
-        partial.replace(self._cache_file)
+        partial.replace(file)

