@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from recbole_routedk.cache import cache_folder
 from recbole_routedk.data.session import LabelledSession, Session
 from recbole_routedk.distill.affinity import AffinityModel
 from recbole_routedk.distill.category import Shares, label_phrases
@@ -130,3 +131,13 @@ class StatisticalTeacher:
     def _rule_book(self, fold: int | None) -> RuleBook:
         tallies, base_rate = self._counts.tallies(fold), self._counts.base_rate(fold)
         return RuleBook(tallies, base_rate, self._config.min_support, self._phrases)
+
+
+def fitted_teacher(train: Sequence[LabelledSession], seed: int) -> StatisticalTeacher:
+    """Return a teacher that learnt from ``train``; its title vectors are kept in the user's cache folder.
+
+    Raises UserError where ``StatisticalTeacher.fit`` does.
+    """
+    teacher = StatisticalTeacher(TeacherConfig(seed=seed, cache_folder=cache_folder() / "titles"))
+    teacher.fit(train)
+    return teacher

@@ -22,12 +22,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from recbole_routedk.cache import cache_folder
 from recbole_routedk.checkpoint import write_json
 from recbole_routedk.data.answers import parse_answer
 from recbole_routedk.data.prompts import PromptEncoder
 from recbole_routedk.data.session import Generation, LabelledSession, Session
-from recbole_routedk.distill.teacher import StatisticalTeacher, TeacherConfig
+from recbole_routedk.distill.teacher import StatisticalTeacher, fitted_teacher
 from recbole_routedk.errors import UserError
 from recbole_routedk.evaluation.metrics import matched_f1
 from recbole_routedk.model.bundle_generator import BundleGenerator, TrainingStage
@@ -92,7 +91,7 @@ class RouteDK(BundleGenerator):
     def prepare(self, train: Sequence[LabelledSession]) -> None:
         """Distil: fit the teacher on the training sessions and take its out-of-fold knowledge of each."""
         train = [self._shortened(labelled) for labelled in train]
-        self.teacher = self._fitted_teacher(train)
+        self.teacher = fitted_teacher(train, self.config["seed"])
         known = zip(train, self.teacher.rules_for_training(), self.teacher.think_training(), strict=True)
         self.examples = [
             Example(labelled.session, tuple(rules), thought, labelled.bundles) for labelled, rules, thought in known
@@ -117,11 +116,6 @@ class RouteDK(BundleGenerator):
             return session
         logger.warning(f"session {session.session_id}: only the first {limit} of {len(session)} items (max_items)")
         return replace(session, items=session.items[:limit])
-
-    def _fitted_teacher(self, train: Sequence[LabelledSession]) -> StatisticalTeacher:
-        teacher = StatisticalTeacher(TeacherConfig(seed=self.config["seed"], cache_folder=cache_folder() / "titles"))
-        teacher.fit(train)
-        return teacher
 
     def training_stages(self) -> tuple[TrainingStage, ...]:
         """Experts, then (``fusion: routed``) the router."""
@@ -203,9 +197,8 @@ class RouteDK(BundleGenerator):
     def predict_bundles(self, sessions: Sequence[Session]) -> list[Generation]:
         """Answer each session; a session with fewer than two items has no bundle."""
         if self.teacher is None:
-            self.teacher = self._fitted_teacher(
-                [self._shortened(labelled) for labelled in self.dataset.labelled_sessions]
-            )
+            train = [self._shortened(labelled) for labelled in self.dataset.labelled_sessions]
+            self.teacher = fitted_teacher(train, self.config["seed"])
         answered = [self._within_labels(session) for session in sessions if len(session) >= 2]
         generations = iter(self._answer(answered) if answered else [])
         return [next(generations) if len(session) >= 2 else Generation(bundles=()) for session in sessions]
