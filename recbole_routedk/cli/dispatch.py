@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from types import ModuleType
 
 from recbole_routedk.errors import UserError
+from recbole_routedk.threads import calm_openmp
 
 COMMANDS = {
     "run": "train and evaluate models, print a leaderboard; or evaluate a saved run",
@@ -25,6 +26,7 @@ INTERRUPTED = 130
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code, 2 for something the user can mend."""
+    calm_openmp()  # torch is imported only with the command
     words = list(sys.argv[1:] if argv is None else argv)
     try:
         return _command(words)
