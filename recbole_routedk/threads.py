@@ -10,7 +10,7 @@ def calm_openmp() -> None:
 
     Spinning threads take the cores from the ones at work: with one core busy elsewhere, a training step that
     spins takes up to twenty times as long. Threads that sleep cost their waking at each of thousands of small
-    products a step, so that two are slower than one (8.0 s against 5.5 s a step on two cores of an AMD EPYC).
+    products a step, so that two gain nothing over one: 5.6 to 8.3 s against 5.5 s a step on two cores of an AMD EPYC.
     """
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     if _cores() <= 2:

@@ -11,8 +11,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 from transformers import DynamicCache
 
+from recbole_routedk.errors import UserError
 from recbole_routedk.student.adapters import LoraSettings, fuse_experts
 from recbole_routedk.student.backbone import Student
+
+_HEAD_SETTINGS = ("final_logit_softcapping", "logit_scale", "logits_scaling")
+"""Settings by which transformers changes logits after the output layer (Gemma 2, Cohere, Granite)."""
 
 IGNORED = -100
 """Target of a position that takes no part in the loss."""
@@ -52,6 +56,7 @@ class RoutedStudent(nn.Module):
 
     def __init__(self, student: Student, experts: Sequence[str], settings: LoraSettings) -> None:
         super().__init__()
+        _check_head(student)
         self.name = student.name
         self.settings = settings
         self.experts = tuple(experts)
@@ -129,3 +134,13 @@ class RoutedStudent(nn.Module):
         rows = wanted.nonzero()[:, 0]
         total = losses.new_zeros(len(answers)).index_add(0, rows, losses)
         return total / wanted.sum(dim=1)
+
+
+def _check_head(student: Student) -> None:
+    """Refuse models whose logits are more than a product with the head's weights: we would score them wrongly."""
+    config = student.model.config
+    changed = [name for name in _HEAD_SETTINGS if getattr(config, name, None) not in (None, 1, 1.0)]
+    if getattr(student.model.get_output_embeddings(), "bias", None) is not None:
+        changed.append("a bias of the output layer")
+    if changed:
+        raise UserError(f"student: {student.name!r} has {', '.join(changed)}, which is not supported; use another")
