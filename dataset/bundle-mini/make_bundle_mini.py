@@ -89,9 +89,7 @@ def read_catalogue(folder: Path) -> tuple[CatalogueItem, ...]:
     for name in CATALOGUES:
         for row in _rows(folder / name):
             department = row["category"].split(" > ")[0]
-            items.append(
-                CatalogueItem(department, row["category"], row["title"], tuple(row["intents"].split(",")))
-            )
+            items.append(CatalogueItem(department, row["category"], row["title"], tuple(row["intents"].split(","))))
     return tuple(items)
 
 
@@ -100,9 +98,7 @@ def read_phrases(folder: Path) -> dict[str, tuple[str, ...]]:
     return {row["intent"]: tuple(row["phrases"].split("|")) for row in _rows(folder / "intents.tsv")}
 
 
-def make_splits(
-    items: tuple[CatalogueItem, ...], phrases: dict[str, tuple[str, ...]], seed: int
-) -> SplitSessions:
+def make_splits(items: tuple[CatalogueItem, ...], phrases: dict[str, tuple[str, ...]], seed: int) -> SplitSessions:
     """Return the sessions of every split with their gold bundles and intents."""
     rng = random.Random(seed)
     shop = Shop(items, rng)
@@ -208,9 +204,7 @@ def _noise(shop: Shop, items: Sequence[CatalogueItem]) -> list[CatalogueItem]:
 def _is_sound(items: Sequence[CatalogueItem], intents: Sequence[str]) -> bool:
     """Say whether the session has the right length and exactly the wanted bundles, none within another."""
     bundles = gold_bundles(items)
-    redundant = any(
-        one <= other for one in bundles.values() for other in bundles.values() if one is not other
-    )
+    redundant = any(one <= other for one in bundles.values() for other in bundles.values() if one is not other)
     return SHORTEST <= len(items) <= LONGEST and set(bundles) == set(intents) and not redundant
 
 

@@ -43,10 +43,7 @@ def main(args: argparse.Namespace) -> int:
     splits = read_atomic(dataset_folder(args.dataset, args.data_path), args.dataset)
     sessions = splits.split(args.split)
     others = {
-        labelled.session.session_id: name
-        for name in SPLITS
-        if name != args.split
-        for labelled in splits.split(name)
+        labelled.session.session_id: name for name in SPLITS if name != args.split for labelled in splits.split(name)
     }
     generations = read_predictions(args.predictions.expanduser(), [labelled.session for labelled in sessions], others)
     result = evaluate(sessions, generations)

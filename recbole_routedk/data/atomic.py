@@ -158,9 +158,7 @@ def _check_sessions(sessions: Iterable[LabelledSession]) -> None:
         session = labelled.session
         _check_id("session", session.session_id)
         if session.session_id in seen:
-            raise UserError(
-                f"session {session.session_id!r} is given twice; a session lies in one split, once"
-            )
+            raise UserError(f"session {session.session_id!r} is given twice; a session lies in one split, once")
         seen.add(session.session_id)
         for item in session.items:
             _check_item(item)
@@ -193,9 +191,7 @@ def _check_labels(labelled: LabelledSession) -> None:
         raise UserError(f"{name} has {len(labelled.bundles)} bundles and {len(labelled.intents)} intents")
     for bundle in labelled.bundles:
         if len(bundle) < 2 or not all(0 <= position < len(session) for position in bundle):
-            raise UserError(
-                f"{name}: {sorted(bundle)} is no bundle; give two or more positions below {len(session)}"
-            )
+            raise UserError(f"{name}: {sorted(bundle)} is no bundle; give two or more positions below {len(session)}")
 
 
 def _rows(path: Path, columns: Sequence[str]) -> Iterator[tuple[int, list[str]]]:
@@ -233,19 +229,13 @@ def _read_sessions(path: Path, items: dict[str, Item]) -> dict[str, Session]:
     for line, (session_id, item_id, field) in _rows(path, INTER_COLUMNS):
         check_id(path, line, "session", session_id)
         if item_id not in items:
-            raise fault(
-                path, line, f"item {item_id!r} has no row in the .item file; add it (its title may be empty)"
-            )
+            raise fault(path, line, f"item {item_id!r} has no row in the .item file; add it (its title may be empty)")
         seen = places.setdefault(session_id, {})
         position = _position(path, line, field)
         if position in seen:
-            raise fault(
-                path, line, f"session {session_id!r} has position {field} twice; number its items 0, 1, 2"
-            )
+            raise fault(path, line, f"session {session_id!r} has position {field} twice; number its items 0, 1, 2")
         if items[item_id] in seen.values():
-            raise fault(
-                path, line, f"session {session_id!r} holds item {item_id!r} twice; keep its first place"
-            )
+            raise fault(path, line, f"session {session_id!r} holds item {item_id!r} twice; keep its first place")
         seen[position] = items[item_id]
     return {
         key: Session(key, tuple(item for _, item in sorted(seen.items(), key=lambda pair: pair[0])))
@@ -294,6 +284,4 @@ def _check_disjoint(folder: Path, name: str, sessions: dict[str, dict[str, Sessi
 
 
 def _labelled(session: Session, bundles: Sequence[tuple[Bundle, str]]) -> LabelledSession:
-    return LabelledSession(
-        session, tuple(bundle for bundle, _ in bundles), tuple(intent for _, intent in bundles)
-    )
+    return LabelledSession(session, tuple(bundle for bundle, _ in bundles), tuple(intent for _, intent in bundles))

@@ -56,9 +56,7 @@ def read_public(folder: Path, seed: int = 42) -> tuple[SplitSessions, Conversion
         raise fault(folder, None, "has no session with a bundle of two items or more")
     split = _split(folder, list(kept), set(places), seed, report)
     items = _items(folder, [item for ids in split.values() for key in ids for item in places[key]], report)
-    intents = _intents(
-        folder, [bundle for ids in split.values() for key in ids for bundle in kept[key]], report
-    )
+    intents = _intents(folder, [bundle for ids in split.values() for key in ids for bundle in kept[key]], report)
     labelled = {
         name: tuple(_labelled(key, places[key], kept[key], items, intents) for key in ids)
         for name, ids in split.items()
@@ -111,9 +109,7 @@ def _check_header(path: Path, header: list[str], needed: Iterable[str]) -> None:
             raise fault(path, 1, f"needs the column {name!r} once; its columns are {header}")
 
 
-def _row(
-    path: Path, line: int, columns: tuple[str, str], fields: list[str], report: ConversionReport
-) -> _Row:
+def _row(path: Path, line: int, columns: tuple[str, str], fields: list[str], report: ConversionReport) -> _Row:
     place = f"{path.name}, line {line}"
     for number, column in enumerate(columns):
         if column in _ID_KINDS:
@@ -195,9 +191,7 @@ def _kept_sessions(
     return kept
 
 
-def _split(
-    folder: Path, kept: list[str], known: set[str], seed: int, report: ConversionReport
-) -> dict[str, list[str]]:
+def _split(folder: Path, kept: list[str], known: set[str], seed: int, report: ConversionReport) -> dict[str, list[str]]:
     path = folder / "split.json"
     if not path.exists():
         report.split_rule = f"7:1:2 by session with seed {seed}, as there is no split.json"
@@ -258,9 +252,7 @@ def _by_id(
     for row in _records(path, key, value, report):
         first = rows.setdefault(row.left, row)
         if first is not row:
-            report.count(
-                Reason.REPEATED_ROW if first.right == row.right else Reason.CONFLICTING_ROW, row.place
-            )
+            report.count(Reason.REPEATED_ROW if first.right == row.right else Reason.CONFLICTING_ROW, row.place)
         elif row.left not in used:
             report.count(unused, row.place)
     return {name: row for name, row in rows.items() if name in used}
@@ -319,9 +311,7 @@ def _labelled(
     return LabelledSession(session, tuple(bundles.values()), tuple(intents[bundle] for bundle in bundles))
 
 
-def _summarise(
-    splits: Mapping[str, tuple[LabelledSession, ...]], items: int, report: ConversionReport
-) -> None:
+def _summarise(splits: Mapping[str, tuple[LabelledSession, ...]], items: int, report: ConversionReport) -> None:
     report.items = items
     for name, part in splits.items():
         report.sessions[name] = len(part)

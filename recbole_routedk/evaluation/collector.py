@@ -27,9 +27,7 @@ class BundleCollector(Collector):
     def data_collect(self, train_data: object) -> None:
         """Do nothing: no bundle metric needs anything of the training data."""
 
-    def eval_batch_collect(
-        self, sessions: Sequence[LabelledSession], generations: Sequence[Generation]
-    ) -> None:
+    def eval_batch_collect(self, sessions: Sequence[LabelledSession], generations: Sequence[Generation]) -> None:
         """Add one batch: its sessions with their gold bundles and what the model generated for each.
 
         Redundant gold bundles are dropped here too, so that a score never depends on where sessions came

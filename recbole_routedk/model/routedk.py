@@ -26,7 +26,7 @@ from recbole_routedk.checkpoint import write_json
 from recbole_routedk.data.answers import parse_answer
 from recbole_routedk.data.prompts import PromptEncoder
 from recbole_routedk.data.session import Generation, LabelledSession, Session
-from recbole_routedk.distill.teacher import StatisticalTeacher, fitted_teacher
+from recbole_routedk.distill.statistical.teacher import StatisticalTeacher, fitted_teacher
 from recbole_routedk.errors import UserError
 from recbole_routedk.evaluation.metrics import matched_f1
 from recbole_routedk.model.bundle_generator import BundleGenerator, TrainingStage

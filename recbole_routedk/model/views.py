@@ -14,8 +14,7 @@ import numpy as np
 
 from recbole_routedk.data.prompts import Part, canonical_order
 from recbole_routedk.data.session import Bundle, Session
-from recbole_routedk.distill.rules import RuleMatch
-from recbole_routedk.distill.thoughts import Thought
+from recbole_routedk.distill.knowledge import RuleMatch, Thought
 
 View = Literal["plain", "rule", "thought", "all"]
 VIEWS: tuple[View, ...] = ("plain", "rule", "thought", "all")

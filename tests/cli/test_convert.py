@@ -37,9 +37,7 @@ def run(*arguments: str) -> int:
     return convert.main(parser.parse_args(arguments))
 
 
-def test_a_folder_becomes_a_data_set(
-    source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_folder_becomes_a_data_set(source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(f"--input={source}", f"--output={tmp_path / 'dataset'}", "--name=shelf") == 0
     folder = tmp_path / "dataset" / "shelf"
     splits = read_atomic(folder, "shelf")
@@ -60,9 +58,7 @@ def test_the_report_is_kept_beside_the_files(source: Path, tmp_path: Path) -> No
     assert report["rows"]["categories_missing"]["count"] == 2
 
 
-def test_names_and_folder_have_defaults(
-    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_names_and_folder_have_defaults(source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     run("--input=pantry")
     assert (tmp_path / "dataset" / "pantry" / "pantry.item").exists()

@@ -91,9 +91,7 @@ def test_nothing_else_is_left_in_the_folder(folder: Path) -> None:
 @pytest.mark.parametrize("text", AWKWARD, ids=[ascii(text)[:24] for text in AWKWARD])
 def test_awkward_titles_categories_and_intents_survive(tmp_path: Path, text: str) -> None:
     paths = (text, "Home > Light") if text else ()
-    session = labelled(
-        "1", Item("1", text, paths), Item("2", text), bundles=(frozenset({0, 1}),), intents=(text,)
-    )
+    session = labelled("1", Item("1", text, paths), Item("2", text), bundles=(frozenset({0, 1}),), intents=(text,))
     splits = SplitSessions((session,), (), ())
     write_atomic(tmp_path, "toy", splits)
     assert read_atomic(tmp_path, "toy") == splits

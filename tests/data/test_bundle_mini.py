@@ -93,13 +93,9 @@ def test_no_session_equals_one_of_another_split(splits: SplitSessions) -> None:
     assert not valid & test
 
 
-def test_every_intent_is_in_train_and_in_another_split(
-    splits: SplitSessions, intent_of_phrase: dict[str, str]
-) -> None:
+def test_every_intent_is_in_train_and_in_another_split(splits: SplitSessions, intent_of_phrase: dict[str, str]) -> None:
     train = {intent_of_phrase[phrase] for labelled in splits.train for phrase in labelled.intents}
-    others = {
-        intent_of_phrase[phrase] for labelled in splits.valid + splits.test for phrase in labelled.intents
-    }
+    others = {intent_of_phrase[phrase] for labelled in splits.valid + splits.test for phrase in labelled.intents}
     assert len(train) == 42
     assert others == train
 

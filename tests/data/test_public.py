@@ -18,9 +18,7 @@ FILES = {
     "session_bundle.csv": "session ID,bundle ID\n3,0\n3,1\n1,2\n7,3\n",
     "bundle_item.csv": "bundle ID,item ID\n0,20\n0,30\n1,10\n1,30\n1,20\n2,40\n2,10\n3,20\n3,30\n",
     "bundle_intent.csv": 'bundle ID,intent\n0,night light\n1,"camp\nand cook"\n2,None\n3,NA\n',
-    "item_titles.csv": (
-        'item ID,titles\n30,"Lamp, ""bright"" &amp; small"\n10,None\n20,Tab\there\n40,🔥 stove\n'
-    ),
+    "item_titles.csv": ('item ID,titles\n30,"Lamp, ""bright"" &amp; small"\n10,None\n20,Tab\there\n40,🔥 stove\n'),
     "item_categories.csv": (
         'item ID,categories\n30,"[[Home, Garden & Tools,Light],[Sports]]"\n10,[[Sports]]\n'
         "20,[[Sports]]\n40,[[Sports]]\n"
@@ -41,8 +39,7 @@ def folder(tmp_path: Path) -> Path:
 
 def ids(splits: SplitSessions) -> dict[str, list[str]]:
     return {
-        name: [labelled.session.session_id for labelled in splits.split(name)]
-        for name in ("train", "valid", "test")
+        name: [labelled.session.session_id for labelled in splits.split(name)] for name in ("train", "valid", "test")
     }
 
 
@@ -220,9 +217,7 @@ def test_without_a_published_split_a_seed_decides(folder: Path) -> None:
 def test_headers_marks_and_windows_line_ends_do_not_matter(folder: Path) -> None:
     untouched, _ = read_public(folder)
     for name in FILES:
-        raw = (
-            (folder / name).read_bytes().replace(b"session ID", b" SESSION id ").replace(b"titles", b"Titles")
-        )
+        raw = (folder / name).read_bytes().replace(b"session ID", b" SESSION id ").replace(b"titles", b"Titles")
         # A line end inside a quoted text is data, so that file keeps its own.
         raw = raw if name == "bundle_intent.csv" else raw.replace(b"\n", b"\r\n")
         (folder / name).write_bytes(b"\xef\xbb\xbf" + raw)
@@ -276,9 +271,7 @@ BROKEN = [
 
 
 @pytest.mark.parametrize(("name", "raw", "message"), BROKEN)
-def test_a_broken_file_is_named_with_its_line(
-    folder: Path, name: str, raw: bytes | None, message: str
-) -> None:
+def test_a_broken_file_is_named_with_its_line(folder: Path, name: str, raw: bytes | None, message: str) -> None:
     if raw is None:
         (folder / name).unlink()
     else:

@@ -127,9 +127,7 @@ def test_sessions_that_do_not_line_up_are_refused() -> None:
 
 @settings(max_examples=150, deadline=None)
 @given(GOLD_BUNDLES, st.lists(BUNDLE, min_size=1, max_size=4))
-def test_matched_f1_equals_brute_force_over_all_assignments(
-    gold: list[Bundle], predicted: list[Bundle]
-) -> None:
+def test_matched_f1_equals_brute_force_over_all_assignments(gold: list[Bundle], predicted: list[Bundle]) -> None:
     assert metrics.matched_f1(gold, predicted) == pytest.approx(brute_force_matched_f1(gold, predicted))
 
 
@@ -169,8 +167,6 @@ def test_a_perfect_prediction_scores_one(sessions: list[list[Bundle]]) -> None:
 
 @settings(max_examples=50, deadline=None)
 @given(GOLD_BUNDLES, BUNDLES)
-def test_a_repeated_prediction_does_not_move_the_set_metrics(
-    gold: list[Bundle], predicted: list[Bundle]
-) -> None:
+def test_a_repeated_prediction_does_not_move_the_set_metrics(gold: list[Bundle], predicted: list[Bundle]) -> None:
     for score in (metrics.bundle_f1, metrics.matched_f1, metrics.pair_f1):
         assert score(gold, predicted * 2) == pytest.approx(score(gold, predicted))

@@ -65,9 +65,7 @@ def test_a_position_outside_the_session_names_session_and_value(tmp_path: Path, 
         ('{"a": [[0, ' + "9" * 5000 + "]]}", "session 'a': position|is not JSON"),
     ],
 )
-def test_a_bad_file_is_a_clear_error_that_names_the_file(
-    tmp_path: Path, text: str | bytes, message: str
-) -> None:
+def test_a_bad_file_is_a_clear_error_that_names_the_file(tmp_path: Path, text: str | bytes, message: str) -> None:
     with pytest.raises(UserError, match=rf"predictions\.json.*({message})") as error:
         read(tmp_path, text)
     assert len(str(error.value)) < 500

@@ -115,9 +115,7 @@ def test_one_huge_session_does_not_blow_up_the_others() -> None:
     collector = BundleCollector(CONFIG)
     collector.eval_batch_collect([labelled(everything)] * 2, [Generation(pairs), Generation((everything,))])
     data = collector.get_data_struct()
-    assert sum(data[key].numel() for key in ("bundle.gold", "bundle.predicted")) == 3 * (
-        2 * 500 + 2 * 4950 + 500
-    )
+    assert sum(data[key].numel() for key in ("bundle.gold", "bundle.predicted")) == 3 * (2 * 500 + 2 * 4950 + 500)
     assert Evaluator(CONFIG).evaluate(data)["recall"] == (4950 + 1) / 2
 
 

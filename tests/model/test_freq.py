@@ -7,7 +7,7 @@ import json
 import pytest
 
 from recbole_routedk.data.session import Item, LabelledSession, Session
-from recbole_routedk.distill.category import UNKNOWN
+from recbole_routedk.distill.statistical.category import UNKNOWN
 from recbole_routedk.model.statistical.freq import Freq, match_patterns, mine_patterns, ordered_patterns
 
 SETTINGS = {

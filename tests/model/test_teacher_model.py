@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from recbole_routedk.data.atomic import SplitSessions, read_atomic, write_atomic
-from recbole_routedk.distill.teacher import fitted_teacher
+from recbole_routedk.distill.statistical.teacher import fitted_teacher
 from recbole_routedk.quick_start import evaluate_saved, run_recbole_routedk
 from recbole_routedk.registry import shipped_datasets
 

@@ -7,8 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recbole_routedk.data.session import Item, Session
-from recbole_routedk.distill.rules import Rule, RuleMatch
-from recbole_routedk.distill.thoughts import Thought
+from recbole_routedk.distill.knowledge import Rule, RuleMatch, Thought
 from recbole_routedk.model.views import Example, ViewSettings, knowledge, knowledge_text
 
 SETTINGS = ViewSettings(max_rules=2, pairs_per_item=1.0, least_affinity=0.3)

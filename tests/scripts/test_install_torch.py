@@ -53,9 +53,7 @@ class Environment:
         """The installed version, empty without one."""
         code = "import importlib.metadata as m; print(*(d.version for d in m.distributions(name='torch')))"
         command = [self.python, "-c", code]
-        return subprocess.run(
-            command, env=self.variables, capture_output=True, text=True, check=True
-        ).stdout.strip()
+        return subprocess.run(command, env=self.variables, capture_output=True, text=True, check=True).stdout.strip()
 
 
 @pytest.fixture

@@ -9,9 +9,9 @@ from typing import Any
 
 from recbole_routedk.cache import cache_folder
 from recbole_routedk.data.session import Bundle, Generation, LabelledSession, Session
-from recbole_routedk.distill.category import UNKNOWN, SessionCategories
 from recbole_routedk.distill.encoder import SentenceEncoder
-from recbole_routedk.distill.pairs import session_folds
+from recbole_routedk.distill.statistical.category import UNKNOWN, SessionCategories
+from recbole_routedk.distill.statistical.pairs import session_folds
 from recbole_routedk.evaluation.metrics import score_sessions
 from recbole_routedk.model.bundle_generator import BundleGenerator
 

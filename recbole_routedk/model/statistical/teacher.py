@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from recbole_routedk.data.session import Generation, LabelledSession, Session
-from recbole_routedk.distill.teacher import StatisticalTeacher, fitted_teacher
+from recbole_routedk.distill.statistical.teacher import StatisticalTeacher, fitted_teacher
 from recbole_routedk.model.bundle_generator import BundleGenerator
 
 

@@ -1,32 +1,22 @@
-"""A thought: what the teacher thinks about one session before it is answered."""
+"""Likely intents of candidate groups, from the annotated intents of training bundles."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from textwrap import shorten
 
 import numpy as np
 
 from recbole_routedk.data.session import Bundle, LabelledSession, Session
-from recbole_routedk.distill.category import UNKNOWN
 from recbole_routedk.distill.encoder import SentenceEncoder, Vectors
-from recbole_routedk.distill.pairs import Floats, Ints
-from recbole_routedk.distill.text import title_words
+from recbole_routedk.distill.statistical.category import UNKNOWN
+from recbole_routedk.distill.statistical.pairs import Ints
+from recbole_routedk.distill.statistical.text import title_words
 
 _CLOSE_INTENT = 0.6  # cosine of mean title vectors: the same intent
 _NEAR_INTENT = 0.4  # still better than no phrase
 _LONGEST_INTENT = 60
-
-
-@dataclass(frozen=True)
-class Thought:
-    """Affinities [n, n] in [0, 1] (symmetric, zero diagonal), candidate groups, an intent phrase a group."""
-
-    affinities: Floats
-    groups: tuple[Bundle, ...]
-    intents: tuple[str, ...]
 
 
 class IntentBank:

@@ -5,38 +5,16 @@ from __future__ import annotations
 import math
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from recbole_routedk.data.session import LabelledSession
-from recbole_routedk.distill.patterns import ItemTraits, Pattern, PatternKind, Tally, patterns_of_pair
+from recbole_routedk.distill.knowledge import Rule, RuleMatch
+from recbole_routedk.distill.statistical.pair_patterns import ItemTraits, Pattern, PatternKind, Tally, patterns_of_pair
 
 _PRIOR_SESSIONS = 2.0
 _CLEARLY_ABOVE = 1.25  # times the rate of any pair
 _CLEARLY_BELOW = 0.5
 _FEWEST_MEETINGS_OF_A_DENIAL = 8
 _LEAST_STRENGTH = 1.64  # z-score, one-sided 5%
-
-
-@dataclass(frozen=True, slots=True)
-class Rule:
-    """A statement about bundles, with support (sessions in which it held) and confidence (how often it does).
-
-    ``left`` and ``right`` are the two sides; both are empty for a rule about bundles in general.
-    """
-
-    text: str
-    support: int
-    confidence: float
-    left: str
-    right: str
-
-
-@dataclass(frozen=True, slots=True)
-class RuleMatch:
-    """A rule that fires on a session and the pairs of positions (0-based, left < right) it speaks about."""
-
-    rule: Rule
-    pairs: tuple[tuple[int, int], ...]
 
 
 class RuleBook:

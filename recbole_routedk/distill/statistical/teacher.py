@@ -16,14 +16,15 @@ import numpy as np
 
 from recbole_routedk.cache import cache_folder
 from recbole_routedk.data.session import LabelledSession, Session
-from recbole_routedk.distill.affinity import AffinityModel
-from recbole_routedk.distill.category import Shares, label_phrases
 from recbole_routedk.distill.encoder import SentenceEncoder
-from recbole_routedk.distill.grouping import GroupThreshold, group_items
-from recbole_routedk.distill.pairs import Floats, session_folds
-from recbole_routedk.distill.patterns import ItemTraits, PatternCounts, frequent_words, item_traits
-from recbole_routedk.distill.rules import Rule, RuleBook, RuleMatch, general_rules
-from recbole_routedk.distill.thoughts import IntentBank, Thought
+from recbole_routedk.distill.knowledge import Rule, RuleMatch, Thought
+from recbole_routedk.distill.statistical.affinity import AffinityModel
+from recbole_routedk.distill.statistical.category import Shares, label_phrases
+from recbole_routedk.distill.statistical.grouping import GroupThreshold, group_items
+from recbole_routedk.distill.statistical.intents import IntentBank
+from recbole_routedk.distill.statistical.pair_patterns import ItemTraits, PatternCounts, frequent_words, item_traits
+from recbole_routedk.distill.statistical.pairs import Floats, session_folds
+from recbole_routedk.distill.statistical.rules import RuleBook, general_rules
 from recbole_routedk.errors import UserError
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from recbole_routedk.data.session import Item, LabelledSession, Session
-from recbole_routedk.distill.patterns import (
+from recbole_routedk.distill.statistical.pair_patterns import (
     ItemTraits,
     Pattern,
     PatternCounts,
@@ -13,7 +13,7 @@ from recbole_routedk.distill.patterns import (
     item_traits,
     patterns_of_pair,
 )
-from recbole_routedk.distill.rules import RuleBook, general_rules
+from recbole_routedk.distill.statistical.rules import RuleBook, general_rules
 
 TENTS = Pattern(PatternKind.CATEGORIES, "Tents", "Tents")
 TENT_AND_STOVE = Pattern(PatternKind.CATEGORIES, "Stoves", "Tents")

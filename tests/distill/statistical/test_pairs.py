@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from recbole_routedk.data.session import Item, LabelledSession, Session
-from recbole_routedk.distill.features import session_context
-from recbole_routedk.distill.pairs import co_bundled, pair_table, session_folds
+from recbole_routedk.distill.statistical.features import session_context
+from recbole_routedk.distill.statistical.pairs import co_bundled, pair_table, session_folds
 
 ONE = Session("a", tuple(Item(f"a{place}", f"t{place}") for place in range(3)))
 TWO = Session("b", tuple(Item(f"b{place}", f"u{place}") for place in range(2)))

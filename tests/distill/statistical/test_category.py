@@ -6,7 +6,8 @@ import numpy as np
 from small_store import small_split, without_categories
 
 from recbole_routedk.data.session import Item, Session
-from recbole_routedk.distill.category import (
+from recbole_routedk.distill.encoder import SentenceEncoder
+from recbole_routedk.distill.statistical.category import (
     CategoryModel,
     SessionCategories,
     category_label,
@@ -15,8 +16,7 @@ from recbole_routedk.distill.category import (
     leaf,
     useful_depth,
 )
-from recbole_routedk.distill.encoder import SentenceEncoder
-from recbole_routedk.distill.pairs import session_folds
+from recbole_routedk.distill.statistical.pairs import session_folds
 
 
 def test_labels_are_paths_cut_at_the_depth() -> None:

@@ -9,8 +9,8 @@ import pytest
 from small_store import small_split, without_categories
 
 from recbole_routedk.data.session import Item, LabelledSession, Session
-from recbole_routedk.distill.teacher import StatisticalTeacher, TeacherConfig
-from recbole_routedk.distill.thoughts import Thought
+from recbole_routedk.distill.knowledge import Thought
+from recbole_routedk.distill.statistical.teacher import StatisticalTeacher, TeacherConfig
 from recbole_routedk.errors import UserError
 from recbole_routedk.evaluation.metrics import score_sessions
 

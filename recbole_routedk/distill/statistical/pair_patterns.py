@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from enum import Enum
 
 from recbole_routedk.data.session import LabelledSession, Session
-from recbole_routedk.distill.category import UNKNOWN
-from recbole_routedk.distill.text import title_words
+from recbole_routedk.distill.statistical.category import UNKNOWN
+from recbole_routedk.distill.statistical.text import title_words
 
 _FEWEST_TITLES_OF_A_WORD = 5
 _MOST_WORDS = 600

@@ -10,8 +10,8 @@ from sklearn.decomposition import PCA
 from sklearn.feature_extraction.text import TfidfVectorizer
 
 from recbole_routedk.distill.encoder import Vectors
-from recbole_routedk.distill.pairs import Floats, PairTable
-from recbole_routedk.distill.text import title_words
+from recbole_routedk.distill.statistical.pairs import Floats, PairTable
+from recbole_routedk.distill.statistical.text import title_words
 
 
 class TitleFeatures:

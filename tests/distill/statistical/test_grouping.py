@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from recbole_routedk.data.session import Item, LabelledSession, Session
-from recbole_routedk.distill.grouping import THRESHOLDS, GroupThreshold, group_items
+from recbole_routedk.distill.statistical.grouping import THRESHOLDS, GroupThreshold, group_items
 
 AFFINITIES = np.array(
     [

@@ -1,0 +1,76 @@
+"""What a teacher's knowledge is, whoever the teacher was: patterns, rules and thoughts (arXiv 2504.17220, formats)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recbole_routedk.data.session import Bundle
+
+Floats = NDArray[np.floating]
+Pairs = tuple[tuple[int, int], ...]
+"""Pairs of 0-based positions in a session, left < right."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pattern:
+    """Things that frequently stand in one bundle: categories or title words, sorted, repeated where items repeat.
+
+    ``support`` is the share of training bundles that hold them all, ``confidence`` that of the best rule
+    "all but one -> that one".
+    """
+
+    kind: str
+    parts: tuple[str, ...]
+    support: float
+    confidence: float
+
+
+@dataclass(frozen=True, slots=True)
+class PatternMatch:
+    """A pattern that a session contains, and the positions of the items that make it."""
+
+    pattern: Pattern
+    items: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A statement about bundles, with support (sessions in which it held) and confidence (how often it does).
+
+    ``left`` and ``right`` are the two sides; both are empty for a rule about bundles in general.
+    """
+
+    text: str
+    support: int
+    confidence: float
+    left: str
+    right: str
+
+
+@dataclass(frozen=True, slots=True)
+class RuleMatch:
+    """A rule that fires on a session and the pairs of positions it speaks about."""
+
+    rule: Rule
+    pairs: Pairs
+
+
+@dataclass(frozen=True)
+class Thought:
+    """Affinities [n, n] in [0, 1] (symmetric, zero diagonal), candidate groups, an intent phrase a group."""
+
+    affinities: Floats
+    groups: tuple[Bundle, ...]
+    intents: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class SessionKnowledge:
+    """What is known about one session; empty where a format was not asked for or the teacher failed."""
+
+    patterns: tuple[PatternMatch, ...] = ()
+    rules: tuple[RuleMatch, ...] = ()
+    thought: Thought | None = None

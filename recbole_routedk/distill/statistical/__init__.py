@@ -1,0 +1,1 @@
+"""The embedded teacher: what it learns from training sessions, without any language model."""

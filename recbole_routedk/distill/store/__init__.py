@@ -1,0 +1,1 @@
+"""Every request that was made to a teacher, kept so that none is made twice."""

@@ -1,0 +1,1 @@
+"""Teachers behind one protocol: the embedded statistical one, OpenAI-compatible endpoints, local models."""
