@@ -6,8 +6,8 @@ experts and trains the router through them, on the view that is read at inferenc
 the items, routes, adds the knowledge, and answers by consensus over samples.
 
 ``fusion`` chooses the ablation: ``routed`` (RouteDK), ``uniform`` (all experts, equal weights), ``base``,
-``rule`` or ``thought`` (that expert alone, on its own view), ``naive`` (one LoRA of the same total rank on all
-views: mixed knowledge without experts).
+``pattern``, ``rule`` or ``thought`` (that expert alone, on its own view), ``naive`` (one LoRA of the same total rank
+on all views: mixed knowledge without experts).
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ from recbole_routedk.checkpoint import write_json
 from recbole_routedk.data.answers import parse_answer
 from recbole_routedk.data.prompts import PromptEncoder
 from recbole_routedk.data.session import Generation, LabelledSession, Session
-from recbole_routedk.distill.statistical.teacher import StatisticalTeacher, fitted_teacher
+from recbole_routedk.distill.source import KnowledgeSource
 from recbole_routedk.errors import UserError
 from recbole_routedk.evaluation.metrics import matched_f1
 from recbole_routedk.model.bundle_generator import BundleGenerator, TrainingStage
-from recbole_routedk.model.views import VIEWS, Example, View, ViewSettings, knowledge, knowledge_text
+from recbole_routedk.model.views import FORMATS, PLAIN, Example, View, ViewSettings, knowledge, knowledge_text
 from recbole_routedk.student.adapters import LoraSettings, save_expert
 from recbole_routedk.student.backbone import load_student
 from recbole_routedk.student.consensus import Answer, bundle_vote, minimum_bayes_risk
@@ -38,10 +38,14 @@ from recbole_routedk.student.decoding import Alphabet, SamplingSettings, decode_
 from recbole_routedk.student.routed_student import Prefill, RoutedStudent
 from recbole_routedk.student.router import SoftmaxRouter, constant_gates
 
-EXPERT_VIEWS: dict[str, View] = {"base": "plain", "rule": "rule", "thought": "thought"}
+EXPERT_VIEWS: dict[str, View] = {
+    "base": PLAIN,
+    "pattern": ("patterns",),
+    "rule": ("rules",),
+    "thought": ("thoughts",),
+}
 CHOICES: dict[str, tuple[str, ...]] = {
     "fusion": ("routed", "uniform", *EXPERT_VIEWS, "naive"),
-    "inference_view": VIEWS,
     "decoding": ("constrained", "free"),
     "consensus": ("mbr", "vote"),
 }
@@ -59,10 +63,12 @@ class RouteDK(BundleGenerator):
         student = load_student(config["student"], revision=config["student_revision"])
         self.tokenizer = student.tokenizer
         self.prompts = PromptEncoder(student.tokenizer, config["title_tokens"], config["max_items"])
-        self.view_settings = ViewSettings(config["max_rules"], config["pairs_per_item"], config["least_affinity"])
-        self.training_views = _training_views(self.fusion)
+        self.view_settings = ViewSettings(
+            config["max_patterns"], config["max_rules"], config["pairs_per_item"], config["least_affinity"]
+        )
+        self.training_views = _training_views(self.fusion, config["knowledge_format"])
         experts = ("naive",) if self.fusion == "naive" else tuple(self.training_views)
-        rank = config["lora_rank"] * (len(EXPERT_VIEWS) if self.fusion == "naive" else 1)
+        rank = config["lora_rank"] * (len(self.training_views) if self.fusion == "naive" else 1)
         layers = student.model.config.num_hidden_layers
         if config["first_adapted_layer"] >= layers:
             raise UserError(
@@ -79,9 +85,9 @@ class RouteDK(BundleGenerator):
         self.student = RoutedStudent(student, experts, lora)
         self.router = SoftmaxRouter(self.student.hidden_size, len(experts)) if self.fusion == "routed" else None
         self.inference_view: View = (
-            EXPERT_VIEWS[self.fusion] if self.fusion in EXPERT_VIEWS else config["inference_view"]
+            EXPERT_VIEWS[self.fusion] if self.fusion in EXPERT_VIEWS else tuple(config["inference_view"])
         )
-        self.teacher: StatisticalTeacher | None = None
+        self.source: KnowledgeSource | None = None
         self.examples: list[Example] = []
         self.stage = ""
         self._epoch = 0
@@ -89,13 +95,11 @@ class RouteDK(BundleGenerator):
     # Training -----------------------------------------------------------------------------------
 
     def prepare(self, train: Sequence[LabelledSession]) -> None:
-        """Distil: fit the teacher on the training sessions and take its out-of-fold knowledge of each."""
+        """Distil: take the out-of-fold knowledge of each training session."""
         train = [self._shortened(labelled) for labelled in train]
-        self.teacher = fitted_teacher(train, self.config["seed"])
-        known = zip(train, self.teacher.rules_for_training(), self.teacher.think_training(), strict=True)
-        self.examples = [
-            Example(labelled.session, tuple(rules), thought, labelled.bundles) for labelled, rules, thought in known
-        ]
+        self.source = KnowledgeSource(self.config, train)
+        known = zip(train, self.source.for_training(), strict=True)
+        self.examples = [Example(labelled.session, each, labelled.bundles) for labelled, each in known]
         budget = self.config["answer_tokens"]
         too_long = sum(len(self.prompts.answer(example.bundles)) > budget for example in self.examples)
         if too_long:
@@ -150,10 +154,12 @@ class RouteDK(BundleGenerator):
         prefill = self.student.read_prefix([self.prompts.prefix(example.session) for example in examples])
         if self.stage == _ROUTER:
             return self._view_loss(prefill, examples, self.inference_view, self._gates(prefill))
-        losses = [
-            self._view_loss(prefill.repeat(1), examples, view, self._expert_gates(number, prefill))
-            for number, view in enumerate(self.training_views.values())
-        ]
+        losses = []
+        for number, view in enumerate(self.training_views.values()):
+            rows = [row for row, example in enumerate(examples) if example.has(view)]
+            if rows:
+                known, told = prefill.repeat(1).select(rows), [examples[row] for row in rows]
+                losses.append(self._view_loss(known, told, view, self._expert_gates(number, known)))
         return torch.stack(losses).mean()
 
     def _view_loss(self, prefill: Prefill, examples: Sequence[Example], view: View, gates: Tensor) -> Tensor:
@@ -181,32 +187,39 @@ class RouteDK(BundleGenerator):
         for index, expert in enumerate(student.experts):
             target = folder / "experts" / expert
             save_expert(target, student.fused, index, student.settings, self.prompts.start_ids, student.name)
-        if self.teacher is not None and self.examples:
-            rules = [asdict(rule) for rule in self.teacher.rules()]
-            sessions = {example.session.session_id: self._knowledge_texts(example) for example in self.examples}
-            write_json(folder / "knowledge.json", {"rules": rules, "training_sessions": sessions})
+        if self.examples:
+            patterns = {match.pattern: None for example in self.examples for match in example.known.patterns}
+            rules = {match.rule: None for example in self.examples for match in example.known.rules}
+            told = {
+                "patterns": [asdict(pattern) for pattern in patterns],
+                "rules": [asdict(rule) for rule in rules],
+                "training_sessions": {each.session.session_id: self._knowledge_texts(each) for each in self.examples},
+            }
+            write_json(folder / "knowledge.json", told)
 
     def _knowledge_texts(self, example: Example) -> dict[str, str]:
-        views: tuple[View, ...] = ("rule", "thought")
-        texts = (knowledge_text(knowledge(example, v, self.view_settings), self.prompts.labels) for v in views)
-        return dict(zip(views, texts, strict=True))
+        formats = [each for each in FORMATS if each in self.config["knowledge_format"]]
+        return {
+            each: knowledge_text(knowledge(example, (each,), self.view_settings), self.prompts.labels)
+            for each in formats
+        }
 
     # Inference ----------------------------------------------------------------------------------
 
     @torch.no_grad()
     def predict_bundles(self, sessions: Sequence[Session]) -> list[Generation]:
         """Answer each session; a session with fewer than two items has no bundle."""
-        if self.teacher is None:
+        if self.source is None:
             train = [self._shortened(labelled) for labelled in self.dataset.labelled_sessions]
-            self.teacher = fitted_teacher(train, self.config["seed"])
+            self.source = KnowledgeSource(self.config, train)
         answered = [self._within_labels(session) for session in sessions if len(session) >= 2]
         generations = iter(self._answer(answered) if answered else [])
         return [next(generations) if len(session) >= 2 else Generation(bundles=()) for session in sessions]
 
     def _answer(self, sessions: Sequence[Session]) -> list[Generation]:
-        assert self.teacher is not None
-        known = zip(sessions, self.teacher.rules_for(sessions), self.teacher.think(sessions), strict=True)
-        examples = [Example(session, tuple(rules), thought) for session, rules, thought in known]
+        assert self.source is not None
+        known = self.source.for_sessions(sessions)
+        examples = [Example(session, each) for session, each in zip(sessions, known, strict=True)]
         prefill = self.student.read_prefix([self.prompts.prefix(session) for session in sessions])
         gates = self._gates(prefill)
         ids, mask = self.student.pad_left([self._suffix(example, self.inference_view) for example in examples])
@@ -275,5 +288,7 @@ def _check_choices(config: Any) -> None:
             raise UserError(f"{key}: {config[key]!r} is not known; it must be one of {', '.join(choices)}")
 
 
-def _training_views(fusion: str) -> dict[str, View]:
-    return {fusion: EXPERT_VIEWS[fusion]} if fusion in EXPERT_VIEWS else EXPERT_VIEWS
+def _training_views(fusion: str, formats: Sequence[str]) -> dict[str, View]:
+    if fusion in EXPERT_VIEWS:
+        return {fusion: EXPERT_VIEWS[fusion]}
+    return {name: view for name, view in EXPERT_VIEWS.items() if set(view) <= set(formats)}

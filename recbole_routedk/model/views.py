@@ -1,29 +1,39 @@
 """The views of a session: what the student reads besides the items (RouteDK, multi-expert knowledge).
 
-``plain`` adds nothing, ``rule`` the rules that fire on the session, ``thought`` the teacher's reasoning about
-it, ``all`` both. Item order is shuffled in training, so knowledge is kept by position and moved along.
+A view is any choice of knowledge: frequent ``patterns`` and ``rules`` that the session meets, ``thoughts`` (the
+teacher's reasoning about it) and ``similar`` (how sessions like it were bundled). The plain view holds none. Item
+order is shuffled in training, so knowledge is kept by position and moved along.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from textwrap import shorten
 from typing import Literal
 
 import numpy as np
 
 from recbole_routedk.data.prompts import Part, canonical_order
 from recbole_routedk.data.session import Bundle, Session
-from recbole_routedk.distill.knowledge import RuleMatch, Thought
+from recbole_routedk.distill.knowledge import PatternMatch, RuleMatch, SessionKnowledge, Thought
 
-View = Literal["plain", "rule", "thought", "all"]
-VIEWS: tuple[View, ...] = ("plain", "rule", "thought", "all")
+Format = Literal["patterns", "rules", "thoughts"]
+"""A format of knowledge (arXiv 2504.17220)."""
+
+Reading = Literal["patterns", "rules", "thoughts", "similar"]
+View = tuple[Reading, ...]
+
+FORMATS: tuple[Format, ...] = ("patterns", "rules", "thoughts")
+PLAIN: View = ()
+_LONGEST_PHRASE = 60
 
 
 @dataclass(frozen=True)
 class ViewSettings:
-    """How much knowledge a prompt holds: rules, related pairs for each item, and the least affinity named."""
+    """How much knowledge a prompt holds: patterns, rules, related pairs for each item, the least affinity named."""
 
+    max_patterns: int
     max_rules: int
     pairs_per_item: float
     least_affinity: float
@@ -31,12 +41,15 @@ class ViewSettings:
 
 @dataclass(frozen=True)
 class Example:
-    """A session with its knowledge and, in training only, its gold bundles."""
+    """A session with what is known about it and, in training only, its gold bundles.
+
+    ``similar`` is a line about sessions like it; it names no item of this one.
+    """
 
     session: Session
-    rules: tuple[RuleMatch, ...]
-    thought: Thought
+    known: SessionKnowledge
     bundles: tuple[Bundle, ...] = ()
+    similar: str = ""
 
     def reordered(self, order: Sequence[int]) -> Example:
         """Return the same example with item ``order[k]`` at position k, everything moved along."""
@@ -45,17 +58,30 @@ class Example:
         def move(bundles: tuple[Bundle, ...]) -> tuple[Bundle, ...]:
             return tuple(frozenset(place[item] for item in bundle) for bundle in bundles)
 
-        thought = replace(
-            self.thought,
-            affinities=self.thought.affinities[np.ix_(order, order)],
-            groups=move(self.thought.groups),
-        )
+        thought = self.known.thought
+        if thought is not None:
+            thought = Thought(thought.affinities[np.ix_(order, order)], move(thought.groups), thought.intents)
         rules = tuple(
             replace(match, pairs=tuple(sorted(_ascending(place[a], place[b]) for a, b in match.pairs)))
-            for match in self.rules
+            for match in self.known.rules
+        )
+        patterns = tuple(
+            replace(match, items=tuple(place[item] for item in match.items)) for match in self.known.patterns
         )
         items = tuple(self.session.items[old] for old in order)
-        return Example(replace(self.session, items=items), rules, thought, move(self.bundles))
+        return replace(
+            self,
+            session=replace(self.session, items=items),
+            known=SessionKnowledge(patterns, rules, thought),
+            bundles=move(self.bundles),
+        )
+
+    def has(self, view: View) -> bool:
+        """Whether there is a thought and a similar session where the view needs one.
+
+        A session that meets no pattern or rule is no gap: that it meets none is knowledge too.
+        """
+        return not (("thoughts" in view and self.known.thought is None) or ("similar" in view and not self.similar))
 
 
 def _ascending(left: int, right: int) -> tuple[int, int]:
@@ -65,10 +91,15 @@ def _ascending(left: int, right: int) -> tuple[int, int]:
 def knowledge(example: Example, view: View, settings: ViewSettings) -> list[Part]:
     """Return the knowledge that ``view`` adds to the prompt, item positions standing for their labels."""
     parts: list[Part] = []
-    if view in ("rule", "all"):
-        parts += _rule_parts(example.rules[: settings.max_rules])
-    if view in ("thought", "all"):
-        parts += _thought_parts(example.thought, settings)
+    known = example.known
+    if "patterns" in view:
+        parts += _pattern_parts(known.patterns[: settings.max_patterns])
+    if "rules" in view:
+        parts += _rule_parts(known.rules[: settings.max_rules])
+    if "similar" in view and example.similar:
+        parts.append(f"Similar: {example.similar}")
+    if "thoughts" in view and known.thought is not None:
+        parts += _thought_parts(known.thought, settings)
     return parts
 
 
@@ -77,13 +108,21 @@ def knowledge_text(parts: Sequence[Part], labels: Sequence[str]) -> str:
     return "".join(f" {labels[part]}" if isinstance(part, int) else part for part in parts)
 
 
+def _pattern_parts(matches: Sequence[PatternMatch]) -> list[Part]:
+    parts: list[Part] = ["Patterns:"]
+    for match in matches:
+        pattern = match.pattern
+        parts += [f" {'+'.join(map(_short, pattern.parts))}={_digit(pattern.confidence)}", *sorted(match.items), ";"]
+    return parts if matches else ["Patterns: none known;"]
+
+
 def _rule_parts(matches: Sequence[RuleMatch]) -> list[Part]:
     parts: list[Part] = ["Rules:"]
     for match in matches:
         rule = match.rule
         # The rule's full sentence costs six times the tokens and says no more than its sides and confidence.
-        sides = rule.left if rule.left == rule.right else f"{rule.left}+{rule.right}"
-        parts += [f" {sides}={_digit(rule.confidence)}", *match.pairs[0], ";"]
+        sides = "+".join(dict.fromkeys(map(_short, (rule.left, rule.right)))) or _short(rule.text)
+        parts += [f" {sides}={_digit(rule.confidence)}", *(match.pairs[0] if match.pairs else ()), ";"]
     return parts if matches else ["Rules: at least two items, one intent;"]
 
 
@@ -94,7 +133,7 @@ def _thought_parts(thought: Thought, settings: ViewSettings) -> list[Part]:
     parts.append(". Intents:")
     intents = dict(zip(thought.groups, thought.intents, strict=True))
     for group in sorted(intents, key=sorted):
-        parts.append(f" {intents[group]};")
+        parts.append(f" {_short(intents[group])};")
     parts.append(" Groups:")
     for number, bundle in enumerate(canonical_order(thought.groups)):
         parts += [";"] if number else []
@@ -109,6 +148,11 @@ def _related_pairs(affinities: np.ndarray, settings: ViewSettings) -> list[tuple
     pairs = [pair for pair in pairs if affinities[pair] >= settings.least_affinity]
     pairs.sort(key=lambda pair: -affinities[pair])
     return sorted(pairs[: max(1, round(settings.pairs_per_item * items))])
+
+
+def _short(phrase: str) -> str:
+    # A teacher may be a language model, and a phrase of it as long as it likes.
+    return shorten(phrase, _LONGEST_PHRASE, placeholder="")
 
 
 def _digit(probability: float) -> int:

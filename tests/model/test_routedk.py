@@ -140,8 +140,10 @@ def test_every_ablation_runs_and_says_so_in_its_name(small_data: Path, tiny_stud
     assert width == 8 * experts  # naive: one LoRA of the same total rank
 
 
-@pytest.mark.parametrize("settings", [{"consensus": "vote"}, {"inference_view": "all"}, {"decoding": "free"}])
-def test_ways_of_answering(small_data: Path, tiny_student_folder: Path, settings: dict[str, str]) -> None:
+@pytest.mark.parametrize(
+    "settings", [{"consensus": "vote"}, {"inference_view": ["rules", "thoughts"]}, {"decoding": "free"}]
+)
+def test_ways_of_answering(small_data: Path, tiny_student_folder: Path, settings: dict[str, Any]) -> None:
     result = run(small_data, tiny_student_folder, **settings)
 
     assert len(predictions(result)) == 4
@@ -168,8 +170,8 @@ def test_the_run_folder_tells_what_the_teacher_said(small_data: Path, tiny_stude
     trained = {labelled.session.session_id for labelled in small_splits().train}
     assert set(told["training_sessions"]) == trained
     for texts in told["training_sessions"].values():
-        assert texts["rule"].startswith("Rules:")
-        assert texts["thought"].startswith("Related:")
+        assert texts["rules"].startswith("Rules:")
+        assert texts["thoughts"].startswith("Related:")
 
 
 def test_each_expert_is_a_folder_that_plain_peft_loads(small_data: Path, tiny_student_folder: Path) -> None:
@@ -213,9 +215,7 @@ def test_a_run_knows_the_sessions_it_was_trained_on(small_data: Path, tiny_stude
         load_data_and_model(result["run_folder"])
 
 
-@pytest.mark.parametrize(
-    "settings", [{"fusion": "mixed"}, {"inference_view": "everything"}, {"decoding": "beam"}, {"consensus": "mean"}]
-)
+@pytest.mark.parametrize("settings", [{"fusion": "mixed"}, {"decoding": "beam"}, {"consensus": "mean"}])
 def test_an_unknown_choice_is_named_with_the_known_ones(small_data: Path, settings: dict[str, str]) -> None:
     ((key, value),) = settings.items()
     with pytest.raises(UserError, match=f"{key}.*{value}.*one of"):
