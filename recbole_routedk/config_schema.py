@@ -13,25 +13,45 @@ import yaml
 from recbole_routedk.errors import UserError
 
 CHOICES = {
+    "knowledge_format": ("patterns", "rules", "thoughts"),
+    "knowledge_sampling": ("random", "length", "diversity", "difficulty"),
     "learner": ("adamw", "adam", "sgd", "adagrad", "rmsprop"),
     "lr_scheduler": ("linear", "cosine", "constant"),
     "state": ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"),
+    "thought_check": ("keep", "drop", "regenerate"),
 }
-TEXTS = ("checkpoint_dir", "run_name", "student_revision")
+"""What a setting may be; of a list, what each of its parts may be."""
+
+TEXTS = ("checkpoint_dir", "knowledge_store", "run_name", "student_revision", "teacher_revision")
 """Settings without a default that are text, whatever they look like."""
+
+EMPTY_TYPES = {"first_adapted_layer": int}
+"""Types of settings that are empty by default and have one; the others take anything."""
 
 RANGES = {
     "answer_tokens": (3, None),  # the shortest answer: two items and the end
     "consensus_samples": (1, None),
     "first_adapted_layer": (0, None),
     "least_affinity": (0, 1),
+    "knowledge_ratio": (0, 1),
     "lora_rank": (1, None),
     "max_items": (2, None),
     "max_rules": (0, None),
     "pairs_per_item": (0, None),
+    "pattern_confidence": (0, 1),
+    "pattern_support": (0, 1),
     "router_epochs": (1, None),
     "router_learning_rate": (0, None),
+    "rule_batch": (1, None),
+    "rule_least_coverage": (0, 1),
+    "rule_least_precision": (0, 1),
+    "teacher_batch_size": (1, None),
+    "teacher_concurrency": (1, None),
+    "teacher_max_tokens": (1, None),
+    "teacher_temperature": (0, None),
+    "teacher_timeout": (0.001, None),
     "temperature": (0.01, None),
+    "thought_attempts": (1, None),
     "title_tokens": (1, None),
     "vote_share": (0, 1),
     "epochs": (0, None),
@@ -131,19 +151,30 @@ def check_keys(settings: Mapping[str, Any], known: Iterable[str], source: str) -
     names = set(known)
     for key in settings:
         if key not in names:
+            _refuse_secret(key, source)
             raise UserError(f"{source}: there is no setting {key!r}.{did_you_mean(key, names)}")
+
+
+def _refuse_secret(key: str, source: str) -> None:
+    plain = key.lower().replace("-", "_")
+    if any(part in plain for part in ("api_key", "apikey", "api_token", "password", "secret")):
+        raise UserError(
+            f"{source}: {key} is no setting, since settings are printed and saved; put the key into an environment "
+            "variable: properties/teacher/<teacher>.yaml names it (OPENAI_API_KEY for openai)"
+        )
 
 
 def check_value(key: str, value: Any, default: Any, source: str) -> Any:
     """Return ``value`` in the type of ``default``; UserError where it has another type or is out of range.
 
     Text is read as a literal unless the setting is text. A setting that is empty by default takes
-    anything; a list takes a single value or a comma list.
+    anything but what ``EMPTY_TYPES`` says; a list takes a single value or a comma list.
     """
-    wanted = type(default)
+    wanted = type(default) if default is not None else EMPTY_TYPES.get(key)
     if isinstance(value, str) and not isinstance(default, str) and key not in TEXTS:
         value = _from_text(key, value, default)
-    if default is not None and not (value is None and isinstance(default, dict)):
+    may_be_empty = default is None or isinstance(default, dict)
+    if wanted is not None and not (value is None and may_be_empty):
         value = _in_type(key, value, wanted, source)
     _check_range(key, value, source)
     return value
@@ -168,8 +199,9 @@ def _in_type(key: str, value: Any, wanted: type, source: str) -> Any:
 
 
 def _check_range(key: str, value: Any, source: str) -> None:
-    if key in CHOICES and value not in CHOICES[key]:
-        raise UserError(f"{source}: {key} has to be one of {', '.join(CHOICES[key])}, not {value!r}")
+    for part in value if isinstance(value, list) else [value]:
+        if key in CHOICES and part not in CHOICES[key]:
+            raise UserError(f"{source}: {key} has to be one of {', '.join(CHOICES[key])}, not {part!r}")
     low, high = RANGES.get(key, (None, None))
     if value is None or low is None:
         return

@@ -69,18 +69,11 @@ class RouteDK(BundleGenerator):
         self.training_views = _training_views(self.fusion, config["knowledge_format"])
         experts = ("naive",) if self.fusion == "naive" else tuple(self.training_views)
         rank = config["lora_rank"] * (len(self.training_views) if self.fusion == "naive" else 1)
-        layers = student.model.config.num_hidden_layers
-        if config["first_adapted_layer"] >= layers:
-            raise UserError(
-                f"first_adapted_layer: {config['first_adapted_layer']} leaves no layer to adapt; "
-                f"{student.name} has {layers}"
-            )
         lora = LoraSettings(
             rank=rank,
             alpha=config["lora_alpha"] * rank / config["lora_rank"],
             target_modules=tuple(config["lora_target_modules"]),
             first_layer=config["first_adapted_layer"],
-            layer_count=layers,
         )
         self.student = RoutedStudent(student, experts, lora)
         self.router = SoftmaxRouter(self.student.hidden_size, len(experts)) if self.fusion == "routed" else None

@@ -8,7 +8,7 @@ experts and samples share one prefill of the items.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,9 +19,11 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from transformers import PreTrainedModel
+from transformers.pytorch_utils import Conv1D
 
 from recbole_routedk.errors import UserError
 from recbole_routedk.student.experts import FusedExpertLinear, GateBus
+from recbole_routedk.student.targets import AUTO, expert_layers
 
 _WEIGHTS = "adapter_model.safetensors"
 _PREFIX = "base_model.model."
@@ -29,29 +31,25 @@ _PREFIX = "base_model.model."
 
 @dataclass(frozen=True)
 class LoraSettings:
-    """Rank, scaling numerator, target modules ("all-linear" or module names) and layers of each expert.
+    """Rank, scaling numerator, target modules (``AUTO`` or names) and first adapted decoder layer of each expert.
 
-    Decoder layers below ``first_layer`` carry no expert: their backward pass is saved.
+    Decoder layers below ``first_layer`` carry no expert: their backward pass is saved. ``None`` is a third of them.
     """
 
     rank: int
     alpha: float
-    target_modules: tuple[str, ...] | str = "all-linear"
-    first_layer: int = 0
-    layer_count: int | None = None
+    target_modules: tuple[str, ...] = AUTO
+    first_layer: int | None = None
 
-    def peft_config(self, invocation_tokens: Sequence[int]) -> LoraConfig:
-        """Return the settings as PEFT writes them."""
-        targets = self.target_modules if isinstance(self.target_modules, str) else list(self.target_modules)
-        # PEFT takes a choice of layers only beside module names; without a choice every layer is adapted.
-        layers = list(range(self.first_layer, self.layer_count or 0)) if self.first_layer else None
+    def peft_config(self, modules: Mapping[str, nn.Module], invocation_tokens: Sequence[int]) -> LoraConfig:
+        """Return the settings as PEFT writes them, for experts on the layers ``modules`` (by full name)."""
         return LoraConfig(
             r=self.rank,
             lora_alpha=self.alpha,  # type: ignore[arg-type]  # PEFT takes floats too
             lora_dropout=0.0,
             bias="none",
-            target_modules=targets,
-            layers_to_transform=layers,
+            target_modules=list(modules),
+            fan_in_fan_out=all(isinstance(module, Conv1D) for module in modules.values()),
             task_type="CAUSAL_LM",
             alora_invocation_tokens=list(invocation_tokens),
         )
@@ -66,9 +64,13 @@ def fuse_experts(
     ones that PEFT gives to adapters created one after the other.
 
     Raises:
-        UserError: the student lacks the target modules, or one of them is no ``torch.nn.Linear``.
+        UserError: the student lacks the target modules, or one of them can carry no experts.
     """
-    fresh = [_fresh_adapter(model, settings) for _ in experts]
+    bases = {
+        name: model.get_submodule(name)
+        for name in expert_layers(model, settings.target_modules, settings.first_layer)
+    }
+    fresh = [_fresh_adapter(model, settings.peft_config(bases, [0])) for _ in experts]
     bus = GateBus(experts, settings.rank, settings.alpha / settings.rank)
     layers = {name: _insert(model, name, bus, settings.rank) for name in fresh[0]}
     for index, adapter in enumerate(fresh):
@@ -77,17 +79,12 @@ def fuse_experts(
     return bus, layers
 
 
-def _fresh_adapter(model: PreTrainedModel, settings: LoraSettings) -> dict[str, tuple[Tensor, Tensor]]:
+def _fresh_adapter(model: PreTrainedModel, config: LoraConfig) -> dict[str, tuple[Tensor, Tensor]]:
     """Let PEFT create an adapter, take its values by module name, and unwrap the model again."""
-    try:
-        with warnings.catch_warnings():
-            # PEFT reads a property of transformers that is renamed in a later version; no user can mend that.
-            warnings.simplefilter("ignore", FutureWarning)
-            wrapped: Any = get_peft_model(model, settings.peft_config([0]))
-    except ValueError as error:
-        raise UserError(
-            f"lora_target_modules: {settings.target_modules!r} does not fit the student: {error}"
-        ) from error
+    with warnings.catch_warnings():
+        # PEFT reads a property of transformers that is renamed in a later version; no user can mend that.
+        warnings.simplefilter("ignore", FutureWarning)
+        wrapped: Any = get_peft_model(model, config)
     layers: dict[str, Any] = {name: layer for name, layer in wrapped.named_modules() if isinstance(layer, LoraLayer)}
     adapter = {
         name.removeprefix(_PREFIX): (layer.lora_A["default"].weight.detach(), layer.lora_B["default"].weight.detach())
@@ -103,10 +100,7 @@ def _fresh_adapter(model: PreTrainedModel, settings: LoraSettings) -> dict[str, 
 def _insert(model: nn.Module, name: str, bus: GateBus, rank: int) -> FusedExpertLinear:
     parent_name, _, child = name.rpartition(".")
     parent = model.get_submodule(parent_name)
-    base = getattr(parent, child)
-    if not isinstance(base, nn.Linear):
-        raise UserError(f"lora_target_modules: {name} is a {type(base).__name__}; experts fit torch.nn.Linear only")
-    fused = FusedExpertLinear(base, bus, rank)
+    fused = FusedExpertLinear(getattr(parent, child), bus, rank)
     setattr(parent, child, fused)
     return fused
 
@@ -125,7 +119,7 @@ def save_expert(
     for name, layer in layers.items():
         weights |= _named(name, *(weight.detach().cpu().contiguous() for weight in layer.expert_weights(index)))
     save_file(weights, folder / _WEIGHTS)
-    config = settings.peft_config(invocation_tokens)
+    config = settings.peft_config({name: layer.base for name, layer in layers.items()}, invocation_tokens)
     config.base_model_name_or_path = student
     config.inference_mode = True
     config.save_pretrained(str(folder))

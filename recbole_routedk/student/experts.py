@@ -12,6 +12,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from transformers.pytorch_utils import Conv1D
 
 
 class GateBus:
@@ -48,14 +49,16 @@ class GateBus:
 class FusedExpertLinear(nn.Module):
     """A frozen linear layer plus the gated low-rank updates of all experts (input and output: [batch, T, *])."""
 
-    def __init__(self, base: nn.Linear, bus: GateBus, rank: int) -> None:
+    def __init__(self, base: nn.Linear | Conv1D, bus: GateBus, rank: int) -> None:
         super().__init__()
         self.base = base
         self.rank = rank
         self._bus = bus
         width = rank * len(bus.experts)
-        self.lora_a = nn.Parameter(base.weight.new_empty(width, base.in_features))
-        self.lora_b = nn.Parameter(base.weight.new_zeros(base.out_features, width))
+        # GPT-2's Conv1D is a linear layer whose weight is [in, out].
+        inputs, outputs = base.weight.shape if isinstance(base, Conv1D) else reversed(base.weight.shape)
+        self.lora_a = nn.Parameter(base.weight.new_empty(width, inputs))
+        self.lora_b = nn.Parameter(base.weight.new_zeros(outputs, width))
 
     def forward(self, inputs: Tensor) -> Tensor:
         output = self.base(inputs)

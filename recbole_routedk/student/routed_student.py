@@ -117,11 +117,17 @@ class RoutedStudent(nn.Module):
         return functional.linear(hidden, weight)
 
     def answer_loss(
-        self, prefill: Prefill, suffixes: Sequence[Sequence[int]], answers: Sequence[Sequence[int]], gates: Tensor
+        self,
+        prefill: Prefill,
+        suffixes: Sequence[Sequence[int]],
+        answers: Sequence[Sequence[int]],
+        gates: Tensor,
+        weights: Sequence[Sequence[float]] | None = None,
     ) -> Tensor:
         """Return each row's mean negative log-likelihood a token of its answer, given its suffix: [batch].
 
-        Logits are computed only where there is a target. ``prefill`` is used up.
+        ``weights``, one a token, make it a weighted mean. Logits are computed only where there is a target.
+        ``prefill`` is used up.
         """
         ids, mask = self.pad_left([[*suffix, *answer[:-1]] for suffix, answer in zip(suffixes, answers, strict=True)])
         longest = max(len(answer) for answer in answers)
@@ -132,8 +138,10 @@ class RoutedStudent(nn.Module):
         wanted = targets != IGNORED
         losses = functional.cross_entropy(self.logits(hidden[wanted]).float(), targets[wanted], reduction="none")
         rows = wanted.nonzero()[:, 0]
-        total = losses.new_zeros(len(answers)).index_add(0, rows, losses)
-        return total / wanted.sum(dim=1)
+        # Targets are right-aligned, so that those of a row follow one another here too.
+        weight = torch.ones_like(losses) if weights is None else losses.new_tensor([w for row in weights for w in row])
+        total, divisor = (losses.new_zeros(len(answers)).index_add(0, rows, each) for each in (weight * losses, weight))
+        return total / divisor
 
 
 def _check_head(student: Student) -> None:

@@ -11,12 +11,13 @@ import pytest
 import torch
 from peft import PeftModel, get_peft_model
 from safetensors.torch import load_file, save_file
-from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM
+from transformers import LlamaConfig, LlamaForCausalLM
 
 from recbole_routedk.errors import UserError
 from recbole_routedk.student.adapters import LoraSettings, fuse_experts, load_expert, save_expert
 from recbole_routedk.student.backbone import Student
 from recbole_routedk.student.routed_student import RoutedStudent
+from recbole_routedk.student.targets import expert_layers
 
 SETTINGS = LoraSettings(rank=2, alpha=4)
 START = [423, 198]
@@ -61,7 +62,10 @@ def test_fresh_experts_change_nothing_and_start_as_peft_starts_them(
     tiny_student: Student, tiny_original: Student
 ) -> None:
     torch.manual_seed(5)
-    peft = get_peft_model(copy.deepcopy(tiny_original.model), SETTINGS.peft_config([0]))
+    copied = copy.deepcopy(tiny_original.model)
+    names = expert_layers(copied, SETTINGS.target_modules, SETTINGS.first_layer)
+    modules = {name: copied.get_submodule(name) for name in names}
+    peft = get_peft_model(copied, SETTINGS.peft_config(modules, [0]))
     theirs = dict(peft.named_parameters())
 
     torch.manual_seed(5)
@@ -129,14 +133,3 @@ def test_the_folder_names_the_student_and_the_invocation_tokens(routed: RoutedSt
     assert config["base_model_name_or_path"] == routed.name
     assert config["alora_invocation_tokens"] == START
     assert (config["r"], config["lora_alpha"], config["inference_mode"]) == (2, 4, True)
-
-
-def test_unknown_target_modules_are_the_users_error(tiny_student: Student) -> None:
-    with pytest.raises(UserError, match=r"lora_target_modules.*no_such_layer"):
-        fuse_experts(tiny_student.model, ("one",), LoraSettings(2, 4, "no_such_layer"))
-
-
-def test_layers_that_are_not_linear_are_the_users_error() -> None:
-    model = GPT2LMHeadModel(GPT2Config(vocab_size=50, n_embd=16, n_layer=1, n_head=2))
-    with pytest.raises(UserError, match="is a Conv1D"):
-        fuse_experts(model, ("one",), SETTINGS)

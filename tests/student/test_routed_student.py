@@ -87,6 +87,18 @@ def test_the_answers_loss_is_the_mean_cross_entropy_of_its_tokens(routed: Routed
         assert losses[row].item() == pytest.approx(expected.item(), rel=1e-5)
 
 
+def test_weights_say_how_much_each_token_counts(routed: RoutedStudent) -> None:
+    def losses(weights: list[list[float]] | None, answers: list[list[int]]) -> Tensor:
+        return routed.answer_loss(routed.read_prefix(PREFIXES), SUFFIXES, answers, GATES, weights)
+
+    firsts = losses(None, [answer[:1] for answer in ANSWERS])
+    alone = losses([[1.0] + [0.0] * (len(answer) - 1) for answer in ANSWERS], ANSWERS)
+    torch.testing.assert_close(alone, firsts, atol=1e-5, rtol=0)
+
+    same = losses([[0.3] * len(answer) for answer in ANSWERS], ANSWERS)
+    torch.testing.assert_close(same, losses(None, ANSWERS), atol=1e-5, rtol=0)
+
+
 def test_logits_over_an_alphabet_are_those_columns_of_all_logits(routed: RoutedStudent) -> None:
     hidden = torch.randn(2, 32, dtype=torch.float64)
     alphabet = torch.tensor([330, 43, 2])
