@@ -76,7 +76,7 @@ class PromptEncoder:
         self.separator_id: int = separator[0]
         self.end_id: int = tokenizer.eos_token_id
         self.start_ids: list[int] = self._encode(START)
-        self._ask = self._encode(ASK)
+        self.ask_ids: list[int] = self._encode(ASK)
         self._opening = self._encode(_INSTRUCTION)
         self._colon = self._encode(":")
         self._newline = self._encode("\n")
@@ -124,15 +124,19 @@ class PromptEncoder:
         title = item.title[: 4 * _CHARACTERS_PER_TOKEN * self._title_tokens]
         return [self.label_ids[position], *self._colon, *self._encode_title(title), *self._newline]
 
-    def suffix(self, knowledge: Sequence[Part] = ()) -> list[int]:
-        """Return the tokens of the knowledge, if any, and of the question for the bundles.
+    def suffix(self, knowledge: Sequence[Part] = (), ask: str = ASK) -> list[int]:
+        """Return the tokens of the knowledge, if any, and of the question, by default that for the bundles.
 
         They begin with ``start_ids``, from which on the experts act.
         """
-        tokens = list(self.start_ids)
-        for part in knowledge:
+        return [*self.start_ids, *self.knowledge(knowledge), *(self.ask_ids if ask == ASK else self._encode(ask))]
+
+    def knowledge(self, parts: Sequence[Part]) -> list[int]:
+        """Return the tokens of knowledge, to be read or to be written."""
+        tokens: list[int] = []
+        for part in parts:
             tokens += [self.label_ids[part]] if isinstance(part, int) else self._encode(clean_line(part))
-        return tokens + self._ask
+        return tokens
 
     def answer(self, bundles: Iterable[Bundle]) -> list[int]:
         """Return the canonical answer with its end token."""

@@ -153,6 +153,13 @@ def test_a_suffix_begins_with_the_start_and_names_items_by_their_labels() -> Non
     assert tokenizer().decode(encoder().suffix()) == "--\n\nBundles:"
 
 
+def test_another_question_may_end_the_suffix_and_knowledge_may_be_written() -> None:
+    tokens = encoder().suffix(["Related:", 0, 1], "\nThought:")
+
+    assert tokenizer().decode(tokens) == "--\nRelated: A B\nThought:"
+    assert tokenizer().decode(encoder().knowledge(["Related:", 0, 1])) == "Related: A B"
+
+
 def test_an_answer_has_one_text_whatever_the_order() -> None:
     bundles = [frozenset({3, 1}), frozenset({2, 0}), frozenset({0, 1, 5}), frozenset({1, 3})]
     tokens = encoder().answer(bundles)
