@@ -9,6 +9,7 @@ import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import numpy as np
 import recbole
@@ -25,12 +26,24 @@ from recbole_routedk.config_schema import (
 )
 from recbole_routedk.errors import UserError
 from recbole_routedk.evaluation.recbole_metrics import register_metrics, result_keys
-from recbole_routedk.registry import dataset_folder, model_names, model_settings, resolve_model
+from recbole_routedk.registry import (
+    dataset_folder,
+    dataset_names,
+    model_names,
+    model_settings,
+    resolve_model,
+    shipped_datasets,
+    teacher_names,
+    teacher_settings,
+)
 
 PLACES = frozenset({"checkpoint_dir", "data_path", "output_dir", "run_name"})
 WATCHING = frozenset({"gpu_id", "resume", "show_progress", "state"})
-UNHASHED = PLACES | WATCHING | {"baselines", "model"}
-"""Settings that say where and beside what a run happens, not what it computes."""
+ASKING = frozenset(
+    {"knowledge_store", "teacher_batch_size", "teacher_concurrency", "teacher_prices", "teacher_timeout"}
+)
+UNHASHED = PLACES | WATCHING | ASKING | {"baselines", "model"}
+"""Settings that say where, beside what and how fast a run happens, not what it computes."""
 
 # They start RecBole's NCCL-only distributed training, or write pickles.
 REFUSED = ("local_rank", "nproc", "world_size", "offset", "ip", "port", "save_dataset", "save_dataloaders")
@@ -78,9 +91,16 @@ class Config(RecBoleConfig):
         """Where this run writes everything."""
         return Path(self["checkpoint_dir"]) / self["run_name"]
 
+    @property
+    def uses_knowledge(self) -> bool:
+        """Whether this model reads a teacher's knowledge: its own YAML then names ``knowledge_format``."""
+        return "knowledge_format" in self._model_defaults
+
     def changed_model_settings(self) -> dict[str, Any]:
-        """The settings of this model's YAML file that were given another value, by key."""
-        own = self._model_defaults
+        """The settings of this model's YAML file, and of its teacher, that were given another value, by key."""
+        own = list(self._model_defaults)
+        if self.uses_knowledge:
+            own += [key for key in self.settings if is_knowledge_setting(key) and key not in {*own, *UNHASHED}]
         return {key: self.settings[key] for key in own if self.settings[key] != self._defaults[key]}
 
     def plain(self) -> dict[str, Any]:
@@ -141,7 +161,8 @@ class Config(RecBoleConfig):
         ours = properties_folder()
         self._model_defaults = {} if is_class and model not in model_names() else model_settings(model)
         layers = [load_yaml(stock / "overall.yaml"), load_yaml(stock / "dataset" / "sample.yaml")]
-        layers += [load_yaml(ours / "overall.yaml"), self._model_defaults]
+        layers += [load_yaml(ours / "overall.yaml")]
+        layers += [self._teacher_defaults(layers[-1] | self._model_defaults), self._model_defaults]
         defaults = {key: value for layer in layers for key, value in layer.items() if key not in REFUSED}
         for file in (ours / "dataset").glob(f"{glob.escape(dataset)}.yaml"):
             settings = load_yaml(file)
@@ -153,6 +174,16 @@ class Config(RecBoleConfig):
             for key, value in self._known(given, source, model).items():
                 self.settings[key] = check_value(key, value, self._defaults[key], source)
         self.settings |= {"model": model, "dataset": dataset}
+        if not self.uses_knowledge:
+            self.settings["knowledge_from"] = []  # the comparison beside it stays on its own data set
+
+    def _teacher_defaults(self, defaults: Mapping[str, Any]) -> dict[str, Any]:
+        """The settings of the chosen teacher's YAML file; none for a model that asks no teacher."""
+        if not self.uses_knowledge:
+            return {}
+        named = [given["teacher"] for _, given in self._sources if "teacher" in given]
+        self._teacher = str([defaults["teacher"], *named][-1])
+        return teacher_settings(self._teacher)
 
     def _load_internal_config_dict(self, model: str, model_class: Any, dataset: str) -> None:
         self.internal_config_dict = self._defaults | {"MODEL_TYPE": model_class.type}
@@ -168,7 +199,21 @@ class Config(RecBoleConfig):
         data_path = Path(final["data_path"])
         super()._set_default_parameters()
         final["data_path"] = str(dataset_folder(self.dataset, data_path))
+        final["knowledge_folders"] = {name: self._other_folder(name, data_path) for name in final["knowledge_from"]}
+        final["knowledge_store"] = str(final["knowledge_store"] or Path(final["output_dir"]) / "knowledge.sqlite")
+        _check_base_url(final.get("teacher_base_url"))
         self._set_run_folder()
+
+    def _other_folder(self, name: str, data_path: Path) -> str:
+        """Where another data set lies: beside this one, or among those that are shipped."""
+        if name == self.dataset:
+            raise UserError(f"knowledge_from: {name} is the data set itself; name others, or [] for none")
+        # data_path may be the data set's own folder: that of a saved run is.
+        for root in (data_path, data_path.parent, shipped_datasets()):
+            if (root / name / f"{name}.item").is_file():
+                return str(root / name)
+        names = [known for known in dataset_names(data_path) if known != self.dataset]
+        raise UserError(f"knowledge_from: there is no data set {name!r} in {data_path}.{did_you_mean(name, names)}")
 
     def _init_device(self) -> None:
         if not self.final_config_dict["use_gpu"]:
@@ -194,6 +239,7 @@ class Config(RecBoleConfig):
     def _known(self, given: Mapping[str, Any], source: str, model: str) -> dict[str, Any]:
         """The settings of this model among those given, the rest being its companions'."""
         foreign = {key for name in self._companions for key in model_settings(name)} - set(self._defaults)
+        foreign |= self._foreign_teacher_keys(given, source)
         own = {key: value for key, value in given.items() if key not in foreign}
         for key in own:
             owners = [] if key in self._defaults else [n for n in model_names() if key in model_settings(n)]
@@ -202,13 +248,41 @@ class Config(RecBoleConfig):
         check_keys(own, self._defaults, source)
         return own
 
+    def _foreign_teacher_keys(self, given: Mapping[str, Any], source: str) -> set[str]:
+        """The given settings of teachers that are not asked: of all, where none is, else of one named here in vain."""
+        owners = {key: name for name in teacher_names() for key in teacher_settings(name)}
+        foreign = {key for key in given if key in owners and key not in self._defaults}
+        if foreign and self.uses_knowledge and given.get("teacher") in (None, self._teacher):
+            key = min(foreign)
+            raise UserError(f"{source}: {key} is a setting of the teacher {owners[key]}, not of {self._teacher}")
+        return foreign
+
     def _set_run_folder(self) -> None:
         final = self.final_config_dict
-        hashed = {key: value for key, value in self.settings.items() if key not in UNHASHED}
+        hashed = {
+            key: value
+            for key, value in self.settings.items()
+            if key not in UNHASHED and (self.uses_knowledge or not is_knowledge_setting(key))
+        }
         digest = hashlib.sha256(json.dumps(hashed, sort_keys=True).encode()).hexdigest()[:8]
         final["run_name"] = str(final["run_name"] or f"{self.model}-seed{final['seed']}-{digest}")
         default = Path(final["output_dir"]) / self.dataset / self.model
         final["checkpoint_dir"] = str(final["checkpoint_dir"] or default)
+
+
+def is_knowledge_setting(key: str) -> bool:
+    """Whether a setting is about teachers and what they are asked for."""
+    return key == "teacher" or key.startswith(("teacher_", "knowledge_", "pattern_", "rule_", "thought_"))
+
+
+def _check_base_url(url: str | None) -> None:
+    """Refuse a URL that carries a secret: it would be printed and saved with the settings."""
+    parts = urlsplit(url or "")
+    if parts.username or parts.password or parts.query:
+        raise UserError(
+            "teacher_base_url: leave user name, password and everything after '?' out of the URL, since settings are "
+            "printed and saved; the key is read from the environment"
+        )
 
 
 def shared_setting(

@@ -1,4 +1,4 @@
-"""Names of models and data sets: a model is registered by its file in ``properties/model``."""
+"""Names of models, teachers and data sets: each is registered by its file in ``properties/<kind>``."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from recbole_routedk.errors import UserError
 MODEL_CLASS = "model_class"
 """The key of a model's YAML that says where its class is: ``package.module:ClassName``."""
 
+TEACHER_CLASS = "teacher_class"
+"""The key of a teacher's YAML that says where its class is: ``package.module:ClassName``."""
 
 DEFAULT_DATA_PATH = Path("dataset")
 
@@ -43,6 +45,21 @@ def resolve_model(name: str) -> type:
     if not isinstance(model_class, type):
         raise UserError(f"properties/model/{name}.yaml names {module}:{class_name}, which does not exist")
     return model_class
+
+
+def teacher_names() -> list[str]:
+    """The teachers that ``--teacher`` takes."""
+    return sorted(path.stem for path in (properties_folder() / "teacher").glob("*.yaml"))
+
+
+def teacher_settings(name: str) -> dict[str, Any]:
+    """The settings of a teacher's YAML file without its class; UserError, with the nearest name, for an unknown one."""
+    known = teacher_names()
+    if name not in known:
+        raise UserError(f"teacher: there is no teacher {name!r}.{did_you_mean(name, known)}")
+    settings = load_yaml(properties_folder() / "teacher" / f"{name}.yaml")
+    settings.pop(TEACHER_CLASS, None)
+    return settings
 
 
 def dataset_folder(name: str, data_path: Path) -> Path:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,7 @@ from recbole.data.dataset import Dataset
 from recbole.data.interaction import Interaction
 from recbole.utils import FeatureSource, FeatureType
 
-from recbole_routedk.data.atomic import SPLITS, join_categories, read_atomic
+from recbole_routedk.data.atomic import SPLITS, SplitSessions, join_categories, read_atomic
 from recbole_routedk.data.session import LabelledSession, Session, drop_redundant_bundles
 from recbole_routedk.errors import UserError
 
@@ -24,7 +26,8 @@ class BundleDataset(Dataset):
 
     RecBole's own features (``inter_feat``, ``item_feat``, ``num``) stay usable. Gold bundles are kept
     out of them: RecBole shares its features between the splits, so test labels would reach training.
-    ``labelled_sessions`` is empty until ``build``, which returns one dataset a split.
+    ``labelled_sessions`` is empty until ``build``, which returns one dataset a split. The training sessions of the
+    data sets of ``knowledge_from`` follow those of the training split, as "electronic:123".
     """
 
     labelled_sessions: tuple[LabelledSession, ...] = ()
@@ -35,7 +38,8 @@ class BundleDataset(Dataset):
                 f"benchmark_filename is {config['benchmark_filename']}; sessions are split by file, "
                 f"so it has to be {list(SPLITS)}"
             )
-        self._by_split = read_atomic(Path(config["data_path"]), config["dataset"])
+        own = read_atomic(Path(config["data_path"]), config["dataset"])
+        self._by_split = _pooled(own, config["knowledge_folders"] or {})
         super().__init__(config)
 
     @property
@@ -129,6 +133,26 @@ class BundleDataset(Dataset):
         return Interaction(
             {field: torch.tensor(data[field].to_numpy(), dtype=kinds[self.field2type[field]]) for field in data}
         )
+
+
+def _pooled(own: SplitSessions, folders: Mapping[str, str]) -> SplitSessions:
+    """``own`` with the training sessions of other data sets after its training split; their other splits are left."""
+    taken = {labelled.session.session_id for labelled in own.all()}
+    train = list(own.train)
+    for name, folder in folders.items():
+        added = [_renamed(labelled, name) for labelled in read_atomic(Path(folder), name).train]
+        doubled = taken.intersection(labelled.session.session_id for labelled in added)
+        if doubled:
+            raise UserError(f"knowledge_from: {name} brings a second session {min(doubled)!r}; rename the first")
+        train += added
+    return SplitSessions(tuple(train), own.valid, own.test)
+
+
+def _renamed(labelled: LabelledSession, dataset: str) -> LabelledSession:
+    """The session with the data set before its id and those of its items, which two data sets may share."""
+    session = labelled.session
+    items = tuple(replace(item, item_id=f"{dataset}:{item.item_id}") for item in session.items)
+    return replace(labelled, session=Session(f"{dataset}:{session.session_id}", items))
 
 
 def _scored(labelled: LabelledSession) -> LabelledSession:
