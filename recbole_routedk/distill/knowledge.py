@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +13,9 @@ from recbole_routedk.data.session import Bundle
 Floats = NDArray[np.floating]
 Pairs = tuple[tuple[int, int], ...]
 """Pairs of 0-based positions in a session, left < right."""
+Verdict = Literal["together", "apart", "general"]
+"""What a rule says of the two sides it names; a general one names none."""
+VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +42,11 @@ class PatternMatch:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """A statement about bundles, with support (sessions in which it held) and confidence (how often it does).
+    """A statement about bundles that training sessions support.
 
-    ``left`` and ``right`` are the two sides; both are empty for a rule about bundles in general.
+    ``support`` counts the sessions in which items of the two sides ``left`` and ``right`` stand in one bundle,
+    ``confidence`` is their share of all sessions that hold both sides: low where the rule says "apart". A rule
+    about bundles in general has no sides; then the two say in which sessions it was found.
     """
 
     text: str
@@ -48,6 +54,19 @@ class Rule:
     confidence: float
     left: str
     right: str
+
+
+@dataclass(frozen=True, slots=True)
+class ScoredRule(Rule):
+    """A rule with what it is worth on training sessions.
+
+    ``coverage`` is the share of sessions in which it speaks about a pair of items, ``precision`` the share of
+    these in which the gold bundles agree with its verdict.
+    """
+
+    verdict: Verdict
+    coverage: float
+    precision: float
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,10 +12,11 @@ from sklearn.preprocessing import StandardScaler
 
 from recbole_routedk.data.session import LabelledSession, Session
 from recbole_routedk.distill.encoder import SentenceEncoder
+from recbole_routedk.distill.knowledge import Floats
 from recbole_routedk.distill.statistical.category import SessionCategories
 from recbole_routedk.distill.statistical.evidence import Described, PairEvidence
 from recbole_routedk.distill.statistical.features import TitleFeatures, session_context
-from recbole_routedk.distill.statistical.pairs import Flags, Floats, Ints, PairTable, co_bundled, pair_table
+from recbole_routedk.distill.statistical.pairs import Flags, Ints, PairTable, co_bundled, pair_table
 from recbole_routedk.errors import UserError
 from recbole_routedk.progress import progress_bar
 

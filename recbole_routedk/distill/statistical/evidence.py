@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 
-from recbole_routedk.distill.statistical.pairs import Flags, Floats, Ints, PairTable
+from recbole_routedk.distill.knowledge import Floats
+from recbole_routedk.distill.statistical.pairs import Flags, Ints, PairTable
 
 _PRIOR_WEIGHT = 2.0  # pseudo-pairs of the category prior
 _NEIGHBOUR_TEMPERATURE = 0.2

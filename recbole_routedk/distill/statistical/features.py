@@ -10,7 +10,8 @@ from sklearn.decomposition import PCA
 from sklearn.feature_extraction.text import TfidfVectorizer
 
 from recbole_routedk.distill.encoder import Vectors
-from recbole_routedk.distill.statistical.pairs import Floats, PairTable
+from recbole_routedk.distill.knowledge import Floats
+from recbole_routedk.distill.statistical.pairs import PairTable
 from recbole_routedk.distill.statistical.text import title_words
 
 

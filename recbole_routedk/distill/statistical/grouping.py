@@ -9,7 +9,8 @@ from scipy.cluster.hierarchy import linkage
 from scipy.spatial.distance import squareform
 
 from recbole_routedk.data.session import Bundle, LabelledSession
-from recbole_routedk.distill.statistical.pairs import Floats, Ints
+from recbole_routedk.distill.knowledge import Floats
+from recbole_routedk.distill.statistical.pairs import Ints
 from recbole_routedk.evaluation.metrics import score_sessions
 
 THRESHOLDS = tuple(round(0.10 + 0.02 * step, 2) for step in range(31))

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from recbole_routedk.data.session import LabelledSession, Session
 from recbole_routedk.distill.encoder import Vectors
+from recbole_routedk.distill.knowledge import Floats
 
 Ints = NDArray[np.int64]
-Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 
 

@@ -15,15 +15,15 @@ from pathlib import Path
 import numpy as np
 
 from recbole_routedk.cache import cache_folder
-from recbole_routedk.data.session import LabelledSession, Session
+from recbole_routedk.data.session import Bundle, LabelledSession, Session
 from recbole_routedk.distill.encoder import SentenceEncoder
-from recbole_routedk.distill.knowledge import Rule, RuleMatch, Thought
+from recbole_routedk.distill.knowledge import Floats, Rule, RuleMatch, Thought
 from recbole_routedk.distill.statistical.affinity import AffinityModel
 from recbole_routedk.distill.statistical.category import Shares, label_phrases
 from recbole_routedk.distill.statistical.grouping import GroupThreshold, group_items
 from recbole_routedk.distill.statistical.intents import IntentBank
 from recbole_routedk.distill.statistical.pair_patterns import ItemTraits, PatternCounts, frequent_words, item_traits
-from recbole_routedk.distill.statistical.pairs import Floats, session_folds
+from recbole_routedk.distill.statistical.pairs import session_folds
 from recbole_routedk.distill.statistical.rules import RuleBook, general_rules
 from recbole_routedk.errors import UserError
 
@@ -120,7 +120,22 @@ class StatisticalTeacher:
     def _thought(
         self, session: Session, affinities: Floats, threshold: float, traits: ItemTraits, fold: int | None
     ) -> Thought:
-        groups = group_items(affinities, threshold)
+        return self._described(session, affinities, group_items(affinities, threshold), traits, fold)
+
+    def explain(self, labelled: LabelledSession, affinities: Floats, place: int | None) -> Thought:
+        """Return the thought that leads to the gold bundles, with an intent for each.
+
+        ``place`` is where the session stands in training, None for any other session.
+        """
+        if place is None:
+            (traits,) = self._traits([labelled.session], self._affinity.categories.shares([labelled.session]))
+            return self._described(labelled.session, affinities, labelled.bundles, traits, None)
+        traits, fold = self._training_traits[place], int(self._folds[place])
+        return self._described(labelled.session, affinities, labelled.bundles, traits, fold)
+
+    def _described(
+        self, session: Session, affinities: Floats, groups: tuple[Bundle, ...], traits: ItemTraits, fold: int | None
+    ) -> Thought:
         names = [self._phrases[category] for category in traits.categories]
         intents = tuple(self._intents.phrase(session, group, names, fold) for group in groups)
         return Thought(affinities, groups, intents)
