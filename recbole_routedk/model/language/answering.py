@@ -1,0 +1,109 @@
+"""From a prompt that is read to a generation: the student's own thought, samples, consensus."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from torch import Tensor
+from transformers import PreTrainedTokenizerBase
+
+from recbole_routedk.data.answers import parse_answer
+from recbole_routedk.data.prompts import PromptEncoder
+from recbole_routedk.data.session import Generation, Session
+from recbole_routedk.evaluation.metrics import matched_f1
+from recbole_routedk.student.consensus import Answer, bundle_vote, minimum_bayes_risk
+from recbole_routedk.student.decoding import Alphabet, SamplingSettings, decode_constrained, decode_free
+from recbole_routedk.student.routed_student import Prefill, RoutedStudent
+
+
+@dataclass(frozen=True)
+class AnswerSettings:
+    """How answers are written: ``decoding`` constrained or free, ``consensus`` mbr or vote, longest own thought."""
+
+    decoding: str
+    consensus: str
+    vote_share: float
+    thought_tokens: int
+
+
+class Answerer:
+    """Answers sessions whose items are read, gated experts on."""
+
+    def __init__(
+        self,
+        student: RoutedStudent,
+        tokenizer: PreTrainedTokenizerBase,
+        prompts: PromptEncoder,
+        settings: AnswerSettings,
+    ) -> None:
+        self._student = student
+        self._tokenizer = tokenizer
+        self._prompts = prompts
+        self._settings = settings
+
+    def answer(
+        self,
+        sessions: Sequence[Session],
+        prefill: Prefill,
+        suffixes: Sequence[Sequence[int]],
+        gates: Tensor,
+        sampling: SamplingSettings,
+        thinks_first: bool = False,
+    ) -> list[Generation]:
+        """Answer each session.
+
+        Args:
+            prefill: the items as read, one row a session; used up.
+            suffixes: what follows the items; it asks for the bundles or, with ``thinks_first``, for a thought.
+            gates: the experts' weights [sessions, E].
+            thinks_first: the student first writes a thought, greedily, and reads the question for the bundles after it.
+        """
+        last_hidden = self._extend(prefill, suffixes, gates)
+        if thinks_first:
+            thoughts = self._write_thoughts(prefill, last_hidden, gates)
+            last_hidden = self._extend(prefill, [[*each, *self._prompts.ask_ids] for each in thoughts], gates)
+        if self._settings.decoding == "free":
+            return self._free(sessions, prefill, last_hidden, gates, sampling.budget)
+        samples = decode_constrained(
+            self._student,
+            prefill,
+            last_hidden,
+            gates,
+            [len(session) for session in sessions],
+            [session.session_id for session in sessions],
+            Alphabet(self._prompts.label_ids, self._prompts.separator_id, self._prompts.end_id),
+            sampling,
+        )
+        return [
+            Generation(bundles, gates=tuple(row), score=agreement)
+            for (bundles, agreement), row in zip(map(self._agree, samples), gates.tolist(), strict=True)
+        ]
+
+    def _extend(self, prefill: Prefill, rows: Sequence[Sequence[int]], gates: Tensor) -> Tensor:
+        """Read a row of tokens for each session; returns the hidden states of the last ones [sessions, hidden]."""
+        ids, mask = self._student.pad_left(rows)
+        return self._student.extend(prefill, ids, mask, gates)[:, -1]
+
+    def _write_thoughts(self, prefill: Prefill, last_hidden: Tensor, gates: Tensor) -> list[list[int]]:
+        # In training, the question for the bundles follows the thought: its first token is the thought's end.
+        end, budget = self._prompts.ask_ids[0], self._settings.thought_tokens
+        written = decode_free(self._student, prefill, last_hidden, gates, end, budget)
+        # What looks like the end of all text must not stay in the middle of the prompt.
+        return [[token for token in tokens if token != self._prompts.end_id] for tokens in written]
+
+    def _agree(self, samples: Sequence[Answer]) -> tuple[Answer, float]:
+        if self._settings.consensus == "vote":
+            return bundle_vote(samples, self._settings.vote_share)
+        return minimum_bayes_risk(samples, matched_f1)
+
+    def _free(
+        self, sessions: Sequence[Session], prefill: Prefill, last_hidden: Tensor, gates: Tensor, budget: int
+    ) -> list[Generation]:
+        completions = decode_free(self._student, prefill, last_hidden, gates, self._prompts.end_id, budget)
+        answers = []
+        for session, tokens, row in zip(sessions, completions, gates.tolist(), strict=True):
+            text = str(self._tokenizer.decode(tokens))
+            bundles, rejected = parse_answer(text, self._prompts.labels[: len(session)])
+            answers.append(Generation(bundles, rejected, gates=tuple(row)))
+        return answers

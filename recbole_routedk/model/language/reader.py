@@ -1,0 +1,62 @@
+"""Puts together what a student may read about a session: the teacher's knowledge and similar sessions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from recbole_routedk.cache import cache_folder
+from recbole_routedk.data.session import LabelledSession, Session
+from recbole_routedk.distill.encoder import SentenceEncoder
+from recbole_routedk.distill.knowledge import SessionKnowledge
+from recbole_routedk.distill.source import KnowledgeSource
+from recbole_routedk.model.language.lessons import Lesson
+from recbole_routedk.model.language.retrieval import SimilarSessions
+from recbole_routedk.model.views import FORMATS, Example
+
+
+class Reader:
+    """Makes examples of sessions with all that some lessons need; fitted on training sessions alone.
+
+    The teacher is asked for nothing that no lesson needs, and about each session once.
+    """
+
+    def __init__(self, config: Any, train: Sequence[LabelledSession], lessons: Iterable[Lesson]) -> None:
+        needed = {each for lesson in lessons for each in lesson.needs}
+        formats = [each for each in FORMATS if each in needed]
+        self._train = train
+        self._source = KnowledgeSource(_OfFormats(config, formats), train) if formats else None
+        self._similar: SimilarSessions | None = None
+        if "similar" in needed:
+            encoder = SentenceEncoder(cache_folder() / "titles")
+            self._similar = SimilarSessions(train, encoder, config["similar_sessions"])
+        self._read: dict[Session, Example] = {}
+
+    def for_training(self) -> list[Example]:
+        """Return an example for each training session; what is known about one is known without its own label."""
+        nothing = [SessionKnowledge()] * len(self._train)
+        known = self._source.for_training() if self._source else nothing
+        similar = self._similar.for_training() if self._similar else [""] * len(self._train)
+        rows = zip(self._train, known, similar, strict=True)
+        return [Example(labelled.session, each, labelled.bundles, line) for labelled, each, line in rows]
+
+    def for_sessions(self, sessions: Sequence[Session]) -> list[Example]:
+        """Return an example without bundles for each session."""
+        unread = [session for session in dict.fromkeys(sessions) if session not in self._read]
+        if unread:
+            known = self._source.for_sessions(unread) if self._source else [SessionKnowledge()] * len(unread)
+            similar = self._similar.for_sessions(unread) if self._similar else [""] * len(unread)
+            for session, each, line in zip(unread, known, similar, strict=True):
+                self._read[session] = Example(session, each, similar=line)
+        return [self._read[session] for session in sessions]
+
+
+class _OfFormats:
+    """The settings of a run, with only those formats of knowledge that are needed."""
+
+    def __init__(self, config: Any, formats: list[str]) -> None:
+        self._config = config
+        self._formats = formats
+
+    def __getitem__(self, key: str) -> Any:
+        return self._formats if key == "knowledge_format" else self._config[key]

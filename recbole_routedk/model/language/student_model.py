@@ -1,0 +1,219 @@
+"""What all models share that answer with one small student: prompts, lessons, losses, answers, artefacts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
+from logging import getLogger
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from recbole_routedk.checkpoint import write_json
+from recbole_routedk.data.prompts import PromptEncoder
+from recbole_routedk.data.session import Generation, LabelledSession, Session
+from recbole_routedk.errors import UserError
+from recbole_routedk.model.bundle_generator import BundleGenerator
+from recbole_routedk.model.language.answering import Answerer, AnswerSettings
+from recbole_routedk.model.language.lessons import THOUGHT_SOURCES, Lesson, LessonEncoder
+from recbole_routedk.model.language.reader import Reader
+from recbole_routedk.model.views import FORMATS, Example, ViewSettings, knowledge, knowledge_text
+from recbole_routedk.student.adapters import LoraSettings, save_expert
+from recbole_routedk.student.backbone import load_student
+from recbole_routedk.student.decoding import SamplingSettings
+from recbole_routedk.student.routed_student import Prefill, RoutedStudent
+from recbole_routedk.student.router import constant_gates
+
+CHOICES: dict[str, tuple[str, ...]] = {
+    "decoding": ("constrained", "free"),
+    "consensus": ("mbr", "vote"),
+    "thought_source": THOUGHT_SOURCES,
+}
+logger = getLogger(__name__)
+
+
+class StudentModel(BundleGenerator):
+    """A frozen student with LoRA experts, each with lessons of its own.
+
+    A subclass says which experts there are, what each learns, and by ``inference`` how the student is asked.
+    """
+
+    def __init__(
+        self,
+        config: Any,
+        dataset: Any,
+        experts: Mapping[str, tuple[Lesson, ...]],
+        inference: Lesson,
+        rank: int,
+    ) -> None:
+        """``rank`` is that of each expert; its scale is that of an expert of ``lora_rank``."""
+        super().__init__(config, dataset)
+        self.lessons = [(number, each) for number, lessons in enumerate(experts.values()) for each in lessons]
+        self.inference = inference
+        student = load_student(config["student"], revision=config["student_revision"])
+        lora = LoraSettings(
+            rank=rank,
+            alpha=config["lora_alpha"] * rank / config["lora_rank"],
+            target_modules=tuple(config["lora_target_modules"]),
+            first_layer=config["first_adapted_layer"],
+        )
+        self.prompts = PromptEncoder(student.tokenizer, config["title_tokens"], config["max_items"])
+        self.view_settings = ViewSettings(
+            config["max_patterns"], config["max_rules"], config["pairs_per_item"], config["least_affinity"]
+        )
+        self.encoder = LessonEncoder(self.prompts, self.view_settings, config["knowledge_weight"])
+        self.student = RoutedStudent(student, tuple(experts), lora)
+        settings = AnswerSettings(
+            config["decoding"], config["consensus"], config["vote_share"], config["thought_tokens"]
+        )
+        self.answerer = Answerer(self.student, student.tokenizer, self.prompts, settings)
+        self.reader: Reader | None = None
+        self.examples: list[Example] = []
+        self._epoch = 0
+
+    # Training -----------------------------------------------------------------------------------
+
+    def prepare(self, train: Sequence[LabelledSession]) -> None:
+        """Distil: take the out-of-fold knowledge of each training session."""
+        self.reader = self._reader(train)
+        self.examples = self.reader.for_training()
+        budget = self.config["answer_tokens"]
+        too_long = sum(len(self.prompts.answer(example.bundles)) > budget for example in self.examples)
+        if too_long:
+            logger.warning(f"answer_tokens={budget} is too short for the answers of {too_long} training sessions")
+
+    def _reader(self, train: Sequence[LabelledSession]) -> Reader:
+        lessons = [self.inference, *(lesson for _, lesson in self.lessons)]
+        return Reader(self.config, [self._shortened(labelled) for labelled in train], lessons)
+
+    def _shortened(self, labelled: LabelledSession) -> LabelledSession:
+        """The first ``max_items`` items and the bundles that lie within them."""
+        session = self._within_labels(labelled.session)
+        if session is labelled.session:
+            return labelled
+        kept = [k for k, bundle in enumerate(labelled.bundles) if max(bundle) < len(session)]
+        intents = tuple(labelled.intents[k] for k in kept) if labelled.intents else ()
+        return LabelledSession(session, tuple(labelled.bundles[k] for k in kept), intents)
+
+    def _within_labels(self, session: Session) -> Session:
+        limit = self.prompts.max_items
+        if len(session) <= limit:
+            return session
+        logger.warning(f"session {session.session_id}: only the first {limit} of {len(session)} items (max_items)")
+        return replace(session, items=session.items[:limit])
+
+    def begin_epoch(self, epoch: int) -> None:
+        self._epoch = epoch
+
+    def calculate_loss(self, interaction: Any) -> Tensor:
+        """Mean negative log-likelihood a token of what is to be written, over sessions and lessons.
+
+        The items are read once for all lessons. Each lesson is its own pass, because they differ in length: in one
+        padded batch a third of the tokens would be padding.
+        """
+        examples = [self._training_example(index) for index in interaction["session_index"].tolist()]
+        examples = [example for example in examples if example.bundles]
+        if not examples:
+            return torch.zeros((), requires_grad=True)
+        return self.batch_loss(self.student.read_prefix([self.prompts.prefix(e.session) for e in examples]), examples)
+
+    def batch_loss(self, prefill: Prefill, examples: Sequence[Example]) -> Tensor:
+        """The experts' loss on examples whose items are read; a lesson leaves out sessions it lacks knowledge for."""
+        losses, weights = [], []
+        for expert, lesson in self.lessons:
+            rows = [row for row, example in enumerate(examples) if example.has(lesson.needs)]
+            if rows:
+                read = prefill.repeat(1)
+                read = read.select(rows) if len(rows) < len(examples) else read
+                gates = self._one_hot(expert, read)
+                losses.append(self.lesson_loss(read, [examples[row] for row in rows], lesson, gates))
+                weights.append(1.0 if lesson.answers else self.config["knowledge_weight"])
+        if not losses:
+            return torch.zeros((), requires_grad=True)
+        weight = torch.tensor(weights, device=losses[0].device)
+        return (weight * torch.stack(losses)).sum() / weight.sum().clamp(min=1e-9)
+
+    def lesson_loss(self, prefill: Prefill, examples: Sequence[Example], lesson: Lesson, gates: Tensor) -> Tensor:
+        """The loss of one lesson; ``prefill`` is used up."""
+        suffixes = [self.encoder.suffix(example, lesson) for example in examples]
+        targets = [self.encoder.target(example, lesson) for example in examples]
+        tokens, weights = [tokens for tokens, _ in targets], [weights for _, weights in targets]
+        return self.student.answer_loss(prefill, suffixes, tokens, gates, weights).mean()
+
+    def _training_example(self, index: int) -> Example:
+        example = self.examples[index]
+        if not self.config["shuffle_items"]:
+            return example
+        # From seed, epoch and session alone, so that a resumed run sees the same orders.
+        generator = np.random.default_rng([self.config["seed"], self._epoch, index])
+        return example.reordered(generator.permutation(len(example.session)).tolist())
+
+    def _one_hot(self, expert: int, prefill: Prefill) -> Tensor:
+        weights = [float(number == expert) for number in range(len(self.student.experts))]
+        return constant_gates(weights, len(prefill.mask), prefill.mask.device)
+
+    def save_artefacts(self, folder: Path) -> None:
+        """Write each trained expert as a PEFT adapter folder (``experts/``) and what was known (``knowledge.json``)."""
+        student = self.student
+        for index, expert in enumerate(student.experts if self.gradient_trained else ()):
+            target = folder / "experts" / expert
+            save_expert(target, student.fused, index, student.settings, self.prompts.start_ids, student.name)
+        if self.examples:
+            patterns = {match.pattern: None for example in self.examples for match in example.known.patterns}
+            rules = {match.rule: None for example in self.examples for match in example.known.rules}
+            told = {
+                "patterns": [asdict(pattern) for pattern in patterns],
+                "rules": [asdict(rule) for rule in rules],
+                "training_sessions": {each.session.session_id: self._knowledge_texts(each) for each in self.examples},
+            }
+            write_json(folder / "knowledge.json", told)
+
+    def _knowledge_texts(self, example: Example) -> dict[str, str]:
+        needed = {each for _, lesson in self.lessons for each in lesson.needs} | set(self.inference.needs)
+        return {
+            each: knowledge_text(knowledge(example, (each,), self.view_settings), self.prompts.labels)
+            for each in (*FORMATS, "similar")
+            if each in needed
+        }
+
+    # Inference ----------------------------------------------------------------------------------
+
+    @torch.no_grad()
+    def predict_bundles(self, sessions: Sequence[Session]) -> list[Generation]:
+        """Answer each session; a session with fewer than two items has no bundle."""
+        answered = [self._within_labels(session) for session in sessions if len(session) >= 2]
+        generations = iter(self._answer(answered) if answered else [])
+        return [next(generations) if len(session) >= 2 else Generation(bundles=()) for session in sessions]
+
+    def _answer(self, sessions: Sequence[Session]) -> list[Generation]:
+        if self.reader is None:
+            self.reader = self._reader(self.dataset.labelled_sessions)
+        examples = self.reader.for_sessions(sessions)
+        prefill = self.student.read_prefix([self.prompts.prefix(session) for session in sessions])
+        suffixes = [self.encoder.suffix(example, self.inference) for example in examples]
+        sampling = SamplingSettings(
+            self.sample_count(), self.config["temperature"], self.config["answer_tokens"], self.config["seed"]
+        )
+        thinks_first = self.inference.writes is not None
+        return self.answerer.answer(sessions, prefill, suffixes, self.gates(prefill), sampling, thinks_first)
+
+    def gates(self, prefill: Prefill) -> Tensor:
+        """The experts' weights [batch, E] at inference for prompts of which the items are read; equal ones here."""
+        experts = len(self.student.experts)
+        return constant_gates([1.0 / experts] * experts, len(prefill.mask), prefill.mask.device)
+
+    def sample_count(self) -> int:
+        """How many answers are drawn for each session."""
+        return int(self.config["consensus_samples"])
+
+
+def check_choices(config: Any, choices: Mapping[str, tuple[str, ...]]) -> None:
+    """Raise UserError for a setting, or a part of a setting that is a list, that is none of its choices."""
+    for key, known in choices.items():
+        given = config[key]
+        for value in given if isinstance(given, list) else [given]:
+            if value not in known:
+                raise UserError(f"{key}: {value!r} is not known; it must be one of {', '.join(known)}")
