@@ -149,7 +149,7 @@ class Config(RecBoleConfig):
 
     def _get_model_and_dataset(self, model: str | type | None, dataset: str | None) -> tuple[str, type, str]:
         given = load_yaml(properties_folder() / "overall.yaml") | self.external_config_dict
-        chosen = model or given["model"]
+        chosen = model or _only_model(given["model"])
         name = chosen.__name__ if isinstance(chosen, type) else str(chosen)
         # Settings are checked before the class is imported: a typing mistake is answered at once.
         self._load_settings(name, str(dataset or given["dataset"]), isinstance(chosen, type))
@@ -283,6 +283,13 @@ def _check_base_url(url: str | None) -> None:
             "teacher_base_url: leave user name, password and everything after '?' out of the URL, since settings are "
             "printed and saved; the key is read from the environment"
         )
+
+
+def _only_model(given: Any) -> str:
+    names = check_value("model", given, [], "model")
+    if len(names) != 1:
+        raise UserError(f"model: one run has one model, not {', '.join(names) or 'none'}; compare_models runs several")
+    return str(names[0])
 
 
 def shared_setting(

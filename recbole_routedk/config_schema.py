@@ -12,13 +12,20 @@ import yaml
 
 from recbole_routedk.errors import UserError
 
+_FORMATS = ("patterns", "rules", "thoughts")
 CHOICES = {
-    "knowledge_format": ("patterns", "rules", "thoughts"),
+    "consensus": ("mbr", "vote"),
+    "decoding": ("constrained", "free"),
+    "fusion": ("routed", "uniform", "base", "pattern", "rule", "thought", "naive"),
+    "inference_view": _FORMATS,
+    "knowledge_format": _FORMATS,
     "knowledge_sampling": ("random", "length", "diversity", "difficulty"),
+    "knowledge_use": ("icl", "sft", "icl+sft"),
     "learner": ("adamw", "adam", "sgd", "adagrad", "rmsprop"),
     "lr_scheduler": ("linear", "cosine", "constant"),
     "state": ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"),
     "thought_check": ("keep", "drop", "regenerate"),
+    "thought_source": ("teacher", "retrieved", "target", "written"),
 }
 """What a setting may be; of a list, what each of its parts may be."""
 
@@ -34,8 +41,10 @@ RANGES = {
     "first_adapted_layer": (0, None),
     "least_affinity": (0, 1),
     "knowledge_ratio": (0, 1),
+    "knowledge_weight": (0, None),
     "lora_rank": (1, None),
     "max_items": (2, None),
+    "max_patterns": (0, None),
     "max_rules": (0, None),
     "pairs_per_item": (0, None),
     "pattern_confidence": (0, 1),
@@ -48,10 +57,12 @@ RANGES = {
     "teacher_batch_size": (1, None),
     "teacher_concurrency": (1, None),
     "teacher_max_tokens": (1, None),
-    "teacher_temperature": (0, None),
+    "teacher_temperature": (0, 2),
     "teacher_timeout": (0.001, None),
+    "similar_sessions": (1, None),
     "temperature": (0.01, None),
     "thought_attempts": (1, None),
+    "thought_tokens": (1, None),
     "title_tokens": (1, None),
     "vote_share": (0, 1),
     "epochs": (0, None),
@@ -182,7 +193,8 @@ def check_value(key: str, value: Any, default: Any, source: str) -> Any:
 
 def _from_text(key: str, text: str, default: Any) -> Any:
     if isinstance(default, list) and not text.lstrip().startswith("["):
-        return [part.strip() for part in text.split(",") if part.strip()]
+        # Commas within brackets belong to a part: KD:knowledge_format=[rules,thoughts],Freq are two models.
+        return [part.strip() for part in re.split(r",(?![^\[\]]*\])", text) if part.strip()]
     return parse_literal(key, text)
 
 

@@ -75,7 +75,7 @@ def compare_models(
     the leaderboard lies in ``<output_dir>/<dataset>/``.
     """
     given = (config_file_list, config_dict, command_line)
-    asked = models if models is not None else str(shared_setting("model", *given)).split(",")
+    asked = models if models is not None else shared_setting("model", *given)
     specs = list(dict.fromkeys([*asked, *shared_setting("baselines", *given)]))
     parsed = [(name, dict(command_line or {}) | own) for name, own in map(parse_model, specs)]
     names = [name for name, _ in parsed]

@@ -49,6 +49,7 @@ def run(argv: Sequence[str]) -> int:
         print(help_text())
         return 0
     given = parse_settings(argv)
+    from recbole_routedk.config_schema import check_value
     from recbole_routedk.leaderboard import leaderboard
     from recbole_routedk.quick_start import compare_models, evaluate_saved
 
@@ -61,7 +62,7 @@ def run(argv: Sequence[str]) -> int:
     elif evaluate_only:
         raise UserError("--evaluate_only needs --checkpoint=FOLDER, the folder of a saved run")
     else:
-        names = [name.strip() for name in given.pop("model", "").split(",") if name.strip()] or None
+        names = check_value("model", given.pop("model", ""), [], "--model") or None
         results = compare_models(names, dataset, files, command_line=given)
     print(leaderboard(results, style="simple"))
     if checkpoint is None:

@@ -50,7 +50,7 @@ class BundleGenerator(AbstractRecommender):
     def display_name(self) -> str:
         """The name in tables: the class, and the settings of this model that differ from its YAML."""
         changed = self.config.changed_model_settings()
-        settings = ", ".join(f"{key}={value}" for key, value in changed.items())
+        settings = ", ".join(f"{key}={_shown(value)}" for key, value in changed.items())
         return f"{type(self).__name__} ({settings})" if settings else type(self).__name__
 
     def prepare(self, train: Sequence[LabelledSession]) -> None:
@@ -131,3 +131,7 @@ class BundleGenerator(AbstractRecommender):
 
     def load_extra_state(self, state: dict[str, Any]) -> None:
         """Take back what ``extra_state`` gave."""
+
+
+def _shown(value: Any) -> str:
+    return "+".join(map(str, value)) if isinstance(value, list) and value else str(value)

@@ -20,8 +20,8 @@ from torch import Tensor
 from recbole_routedk.errors import UserError
 from recbole_routedk.model.bundle_generator import TrainingStage
 from recbole_routedk.model.language.lessons import Lesson, lessons_of
-from recbole_routedk.model.language.student_model import CHOICES, StudentModel, check_choices
-from recbole_routedk.model.views import FORMATS, Example, Format
+from recbole_routedk.model.language.student_model import StudentModel
+from recbole_routedk.model.views import Example, Format
 from recbole_routedk.student.routed_student import Prefill
 from recbole_routedk.student.router import SoftmaxRouter
 
@@ -33,12 +33,6 @@ EXPERTS: dict[str, tuple[Format, ...]] = {
 }
 """What each expert reads besides the session."""
 
-_CHOICES: dict[str, tuple[str, ...]] = {
-    **CHOICES,
-    "fusion": ("routed", "uniform", *EXPERTS, "naive"),
-    "knowledge_format": FORMATS,
-    "inference_view": FORMATS,
-}
 _EXPERTS, _ROUTER = "experts", "router"
 
 
@@ -46,7 +40,6 @@ class RouteDK(StudentModel):
     """Wires student, experts, router and consensus; every part is configured in ``RouteDK.yaml``."""
 
     def __init__(self, config: Any, dataset: Any) -> None:
-        check_choices(config, _CHOICES)
         fusion, source = config["fusion"], config["thought_source"]
         experts = _expert_lessons(fusion, config["knowledge_format"], source)
         view = EXPERTS.get(fusion, config["inference_view"])

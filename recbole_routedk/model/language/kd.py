@@ -18,16 +18,15 @@ from collections.abc import Sequence
 from typing import Any
 
 from recbole_routedk.errors import UserError
-from recbole_routedk.model.language.lessons import Lesson, lessons_of
-from recbole_routedk.model.language.student_model import CHOICES, StudentModel, check_choices
+from recbole_routedk.model.language.lessons import THOUGHT_SOURCES, Lesson, lessons_of
+from recbole_routedk.model.language.student_model import StudentModel
 from recbole_routedk.model.views import FORMATS
 
-_CHOICES: dict[str, tuple[str, ...]] = {
-    **CHOICES,
-    "knowledge_format": FORMATS,
-    "knowledge_use": ("icl", "sft", "icl+sft"),
+_SOURCES = {
+    "icl": ("teacher", "retrieved", "written"),
+    "sft": ("teacher", "target"),
+    "icl+sft": THOUGHT_SOURCES,
 }
-_SOURCES = {"icl": ("teacher", "retrieved", "written"), "sft": ("teacher", "target")}
 """What ``thought_source`` may be: a frozen student learns no target, and ``sft`` has thoughts as a target anyway."""
 
 
@@ -35,9 +34,8 @@ class KD(StudentModel):
     """One LoRA on one small student; every part is configured in ``KD.yaml``."""
 
     def __init__(self, config: Any, dataset: Any) -> None:
-        check_choices(config, _CHOICES)
         use, source = config["knowledge_use"], config["thought_source"]
-        if source not in _SOURCES.get(use, CHOICES["thought_source"]):
+        if source not in _SOURCES[use]:
             raise UserError(
                 f"thought_source: {source} does not go with knowledge_use={use}; take one of {', '.join(_SOURCES[use])}"
             )

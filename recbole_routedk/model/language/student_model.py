@@ -15,10 +15,9 @@ from torch import Tensor
 from recbole_routedk.checkpoint import write_json
 from recbole_routedk.data.prompts import PromptEncoder
 from recbole_routedk.data.session import Generation, LabelledSession, Session
-from recbole_routedk.errors import UserError
 from recbole_routedk.model.bundle_generator import BundleGenerator
 from recbole_routedk.model.language.answering import Answerer, AnswerSettings
-from recbole_routedk.model.language.lessons import THOUGHT_SOURCES, Lesson, LessonEncoder
+from recbole_routedk.model.language.lessons import Lesson, LessonEncoder
 from recbole_routedk.model.language.reader import Reader
 from recbole_routedk.model.views import FORMATS, Example, ViewSettings, knowledge, knowledge_text
 from recbole_routedk.student.adapters import LoraSettings, save_expert
@@ -27,11 +26,6 @@ from recbole_routedk.student.decoding import SamplingSettings
 from recbole_routedk.student.routed_student import Prefill, RoutedStudent
 from recbole_routedk.student.router import constant_gates
 
-CHOICES: dict[str, tuple[str, ...]] = {
-    "decoding": ("constrained", "free"),
-    "consensus": ("mbr", "vote"),
-    "thought_source": THOUGHT_SOURCES,
-}
 logger = getLogger(__name__)
 
 
@@ -208,12 +202,3 @@ class StudentModel(BundleGenerator):
     def sample_count(self) -> int:
         """How many answers are drawn for each session."""
         return int(self.config["consensus_samples"])
-
-
-def check_choices(config: Any, choices: Mapping[str, tuple[str, ...]]) -> None:
-    """Raise UserError for a setting, or a part of a setting that is a list, that is none of its choices."""
-    for key, known in choices.items():
-        given = config[key]
-        for value in given if isinstance(given, list) else [given]:
-            if value not in known:
-                raise UserError(f"{key}: {value!r} is not known; it must be one of {', '.join(known)}")
