@@ -67,8 +67,7 @@ def fuse_experts(
         UserError: the student lacks the target modules, or one of them can carry no experts.
     """
     bases = {
-        name: model.get_submodule(name)
-        for name in expert_layers(model, settings.target_modules, settings.first_layer)
+        name: model.get_submodule(name) for name in expert_layers(model, settings.target_modules, settings.first_layer)
     }
     fresh = [_fresh_adapter(model, settings.peft_config(bases, [0])) for _ in experts]
     bus = GateBus(experts, settings.rank, settings.alpha / settings.rank)
@@ -84,7 +83,10 @@ def _fresh_adapter(model: PreTrainedModel, config: LoraConfig) -> dict[str, tupl
     with warnings.catch_warnings():
         # PEFT reads a property of transformers that is renamed in a later version; no user can mend that.
         warnings.simplefilter("ignore", FutureWarning)
-        wrapped: Any = get_peft_model(model, config)
+        try:
+            wrapped: Any = get_peft_model(model, config)
+        except ValueError as error:
+            raise UserError(f"student: PEFT makes no adapters for {type(model).__name__}: {error}") from error
     layers: dict[str, Any] = {name: layer for name, layer in wrapped.named_modules() if isinstance(layer, LoraLayer)}
     adapter = {
         name.removeprefix(_PREFIX): (layer.lora_A["default"].weight.detach(), layer.lora_B["default"].weight.detach())
@@ -100,7 +102,8 @@ def _fresh_adapter(model: PreTrainedModel, config: LoraConfig) -> dict[str, tupl
 def _insert(model: nn.Module, name: str, bus: GateBus, rank: int) -> FusedExpertLinear:
     parent_name, _, child = name.rpartition(".")
     parent = model.get_submodule(parent_name)
-    fused = FusedExpertLinear(getattr(parent, child), bus, rank)
+    base = getattr(parent, child)
+    fused = FusedExpertLinear(base, bus, rank).train(base.training)
     setattr(parent, child, fused)
     return fused
 

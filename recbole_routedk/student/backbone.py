@@ -54,7 +54,7 @@ def load_student(
         tokenizer = AutoTokenizer.from_pretrained(folder, revision=hub_revision)
         with _quiet_bars():
             loaded: Any = AutoModelForCausalLM.from_pretrained(
-                folder, revision=hub_revision, dtype=dtype, attn_implementation="sdpa", output_loading_info=True
+                folder, revision=hub_revision, dtype=dtype, output_loading_info=True
             )
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         raise UserError(

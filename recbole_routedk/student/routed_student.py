@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import copy
+import inspect
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from transformers import DynamicCache
+from transformers import DynamicCache, PreTrainedModel
 
 from recbole_routedk.errors import UserError
 from recbole_routedk.student.adapters import LoraSettings, fuse_experts
 from recbole_routedk.student.backbone import Student
-
-_HEAD_SETTINGS = ("final_logit_softcapping", "logit_scale", "logits_scaling")
-"""Settings by which transformers changes logits after the output layer (Gemma 2, Cohere, Granite)."""
+from recbole_routedk.student.head import Head
+from recbole_routedk.student.probe import looking_at, probe_ids
 
 IGNORED = -100
 """Target of a position that takes no part in the loss."""
@@ -56,15 +57,17 @@ class RoutedStudent(nn.Module):
 
     def __init__(self, student: Student, experts: Sequence[str], settings: LoraSettings) -> None:
         super().__init__()
-        _check_head(student)
         self.name = student.name
         self.settings = settings
         self.experts = tuple(experts)
         self.bus, self.fused = fuse_experts(student.model, experts, settings)
         self.model = student.model
         self._decoder = student.model.get_decoder()
-        self._head = student.model.get_output_embeddings()
+        self._places = "position_ids" in inspect.signature(self._decoder.forward).parameters
+        self._head = Head(student.model)
         self._pad_id = int(student.tokenizer.pad_token_id)
+        self._window = _attention_window(student.model)
+        self._check_reading()
 
     @property
     def hidden_size(self) -> int:
@@ -99,22 +102,84 @@ class RoutedStudent(nn.Module):
 
         ``prefill`` is extended in place: its cache and mask then cover the new tokens too.
         """
-        self.bus.set(gates.to(self._head.weight.dtype))
+        gates = gates.to(self._head.weight.dtype)
+        lengths = mask.sum(dim=1)
+        # Where distance is counted in places, padding between prefix and suffix would count too. What is to be
+        # written later is taken to be shorter than what was read.
+        if 2 * (prefill.mask.shape[1] + mask.shape[1]) > self._window and len(lengths.unique()) > 1:
+            return self._extend_by_length(prefill, ids, lengths, gates)
+        self.bus.set(gates)
         prefill.mask = torch.cat([prefill.mask, mask], dim=1)
         return self._run(ids, prefill.mask, prefill.cache)
 
+    def _extend_by_length(self, prefill: Prefill, ids: Tensor, lengths: Tensor, gates: Tensor) -> Tensor:
+        """Extend rows of the same length together; afterwards all padding is at the left of its row."""
+        longest = ids.shape[1]
+        order, parts, states = [], [], []
+        for length in lengths.unique().tolist():
+            rows = (lengths == length).nonzero()[:, 0].tolist()
+            part = prefill.repeat(1).select(rows)
+            self.bus.set(gates[rows])
+            part.mask = functional.pad(part.mask, (0, length), value=1)
+            hidden = self._run(ids[rows, longest - length :], part.mask, part.cache)
+            order += rows
+            parts.append((part, longest - length))
+            states.append(functional.pad(hidden, (0, 0, longest - length, 0)))
+        back = torch.tensor(order, device=ids.device).argsort()
+        prefill.mask = torch.cat([functional.pad(part.mask, (gap, 0)) for part, gap in parts])[back]
+        for number, layer in enumerate(prefill.cache.layers):
+            for name in ("keys", "values"):
+                grown = [
+                    functional.pad(getattr(part.cache.layers[number], name), (0, 0, gap, 0)) for part, gap in parts
+                ]
+                setattr(layer, name, torch.cat(grown)[back])
+        return torch.cat(states)[back]
+
     def _run(self, ids: Tensor, mask: Tensor, cache: DynamicCache) -> Tensor:
+        # Models without position ids (BLOOM) count the real tokens in the mask themselves.
         positions = (mask.cumsum(dim=1) - 1).clamp(min=0)[:, -ids.shape[1] :]
-        output = self._decoder(
-            input_ids=ids, attention_mask=mask, position_ids=positions, past_key_values=cache, use_cache=True
-        )
+        places = {"position_ids": positions} if self._places else {}
+        output = self._decoder(input_ids=ids, attention_mask=mask, past_key_values=cache, use_cache=True, **places)
         hidden: Tensor = output.last_hidden_state
         return hidden
 
     def logits(self, hidden: Tensor, alphabet: Tensor | None = None) -> Tensor:
         """Return the logits of ``hidden`` [..., hidden] over the vocabulary, or over the token ids in ``alphabet``."""
-        weight = self._head.weight if alphabet is None else self._head.weight[alphabet]
-        return functional.linear(hidden, weight)
+        return self._head(hidden, alphabet)
+
+    def _check_reading(self) -> None:
+        """Compare reading in steps, in a padded batch, with the model's own full pass of each row.
+
+        Raises:
+            UserError: they differ, as for models that ignore padding, positions or the cache.
+        """
+        with looking_at(self.model):
+            if self._reads_as_its_own():
+                return
+            self._window = 0.0  # MPT: position is the place in the cache, whatever its size
+            if self._reads_as_its_own():
+                return
+        raise UserError(
+            f"student: {self.name!r} ({type(self.model).__name__}) answers otherwise when it is read in steps, in a "
+            "padded batch, than on its own: it has no key-value cache or no token positions that we can set, as "
+            "recurrent models; use a decoder-only transformer"
+        )
+
+    def _reads_as_its_own(self) -> bool:
+        ids = probe_ids(self.model, 9).tolist()
+        prefixes, suffixes = [ids[:1], ids[3:6]], [ids[1:3], ids[6:9]]
+        gates = torch.full((2, len(self.experts)), 1.0 / len(self.experts), device=self.model.device)
+        ours = self.logits(self.extend(self.read_prefix(prefixes), *self.pad_left(suffixes), gates))
+        self.bus.set(None)
+        # Models take norms and positions in single precision, whatever their weights are in.
+        precision = max(torch.finfo(ours.dtype).eps, torch.finfo(torch.float32).eps)
+        for row, (prefix, suffix) in enumerate(zip(prefixes, suffixes, strict=True)):
+            logits = self.model(input_ids=torch.tensor([prefix + suffix], device=ours.device)).logits
+            own = logits[0, -len(suffix) :].to(ours.dtype)
+            tolerance = precision**0.5 * float(own.abs().max())
+            if not torch.allclose(ours[row, -len(suffix) :], own, rtol=0, atol=tolerance):
+                return False
+        return True
 
     def answer_loss(
         self,
@@ -144,11 +209,8 @@ class RoutedStudent(nn.Module):
         return total / divisor
 
 
-def _check_head(student: Student) -> None:
-    """Refuse models whose logits are more than a product with the head's weights: we would score them wrongly."""
-    config = student.model.config
-    changed = [name for name in _HEAD_SETTINGS if getattr(config, name, None) not in (None, 1, 1.0)]
-    if getattr(student.model.get_output_embeddings(), "bias", None) is not None:
-        changed.append("a bias of the output layer")
-    if changed:
-        raise UserError(f"student: {student.name!r} has {', '.join(changed)}, which is not supported; use another")
+def _attention_window(model: PreTrainedModel) -> float:
+    """Return how many places back a token sees in the narrowest layer."""
+    config = model.config.get_text_config()
+    sizes = [getattr(config, name, None) for name in ("sliding_window", "window_size")]
+    return min((float(size) for size in sizes if size), default=math.inf)

@@ -6,15 +6,15 @@ tokens (a routed feed-forward) or all rows' tokens as one row. What a layer is g
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from transformers import PreTrainedModel
 from transformers.pytorch_utils import Conv1D
 
 from recbole_routedk.errors import UserError
+from recbole_routedk.student.probe import looking_at, probe_ids
 
 AUTO = ("auto",)
 """Target modules: every layer that can carry experts."""
@@ -24,27 +24,6 @@ FREE_SHARE = 3
 
 _ROUTERS = ("router", "gate", "shared_expert_gate")
 _ROWS, _TOKENS = 2, 3
-
-
-@contextmanager
-def undisturbed(model: nn.Module) -> Iterator[None]:
-    """Run ``model`` for a look: in evaluation mode, without gradients, and leave modes and random state as they were."""
-    training = [module for module in model.modules() if module.training]
-    try:
-        with torch.no_grad(), torch.random.fork_rng():
-            model.eval()
-            yield
-    finally:
-        for module in training:
-            module.training = True
-
-
-def probe_ids(model: PreTrainedModel, rows: int, tokens: int) -> Tensor:
-    """Token ids [rows, tokens], all different where the vocabulary has as many."""
-    size = model.get_input_embeddings().weight.shape[0]  # type: ignore[union-attr]
-    # Spread over the vocabulary: its beginning is often special tokens.
-    ids = torch.arange(1, rows * tokens + 1, device=model.device) * 977 % size
-    return ids.reshape(rows, tokens)
 
 
 def expert_layers(model: PreTrainedModel, targets: Sequence[str], first_layer: int | None) -> list[str]:
@@ -100,8 +79,8 @@ def _fitting(model: PreTrainedModel, candidates: dict[str, nn.Module]) -> list[s
         for name, module in linear.items()
     ]
     try:
-        with undisturbed(model):
-            model(input_ids=probe_ids(model, _ROWS, _TOKENS), use_cache=False)
+        with looking_at(model):
+            model(input_ids=probe_ids(model, _ROWS * _TOKENS).reshape(_ROWS, _TOKENS), use_cache=False)
     finally:
         for hook in hooks:
             hook.remove()

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 import torch
 from torch import Tensor
 
-from recbole_routedk.errors import UserError
 from recbole_routedk.student.adapters import LoraSettings
-from recbole_routedk.student.backbone import load_student
+from recbole_routedk.student.backbone import Student
 from recbole_routedk.student.routed_student import RoutedStudent
 
 PREFIXES = [[11, 12, 13, 14, 15, 16, 17], [21, 22], [31, 32, 33, 34]]
@@ -120,9 +117,11 @@ def test_a_row_trains_the_expert_that_its_gate_names_and_nothing_else(routed: Ro
 
 
 @pytest.mark.parametrize("setting", ["final_logit_softcapping", "logit_scale", "logits_scaling"])
-def test_a_student_whose_logits_are_changed_after_the_head_is_refused(tiny_student_folder: Path, setting: str) -> None:
-    student = load_student(str(tiny_student_folder))
-    setattr(student.model.config, setting, 0.5)
+def test_a_setting_that_the_model_does_not_use_changes_no_logits(tiny_student: Student, setting: str) -> None:
+    hidden = torch.randn(2, 32, dtype=torch.float64)
+    expected = tiny_student.model.get_output_embeddings()(hidden)
+    setattr(tiny_student.model.config, setting, 0.5)
 
-    with pytest.raises(UserError, match=setting):
-        RoutedStudent(student, ("base",), LoraSettings(rank=2, alpha=4))
+    routed = RoutedStudent(tiny_student, ("base",), LoraSettings(rank=2, alpha=4))
+
+    assert torch.equal(routed.logits(hidden), expected)

@@ -8,7 +8,8 @@ from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausa
 from transformers.models.qwen2_moe import Qwen2MoeConfig, Qwen2MoeForCausalLM
 
 from recbole_routedk.errors import UserError
-from recbole_routedk.student.targets import AUTO, expert_layers, undisturbed
+from recbole_routedk.student.probe import looking_at
+from recbole_routedk.student.targets import AUTO, expert_layers
 
 LLAMA_MODULES = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
 SHAPE = {"vocab_size": 64, "hidden_size": 16, "intermediate_size": 24, "num_attention_heads": 2}
@@ -73,7 +74,7 @@ def test_looking_disturbs_neither_random_state_nor_modes() -> None:
     model.transformer.h[0].attn.eval()
     modes = [module.training for module in model.modules()]
     state = torch.get_rng_state()
-    with undisturbed(model):
+    with looking_at(model):
         assert not any(module.training for module in model.modules())
         torch.rand(3)
     expert_layers(model, AUTO, None)
