@@ -6,6 +6,7 @@ import copy
 import glob
 import hashlib
 import json
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -40,7 +41,14 @@ from recbole_routedk.registry import (
 PLACES = frozenset({"checkpoint_dir", "data_path", "output_dir", "run_name"})
 WATCHING = frozenset({"gpu_id", "resume", "show_progress", "state"})
 ASKING = frozenset(
-    {"knowledge_store", "teacher_batch_size", "teacher_concurrency", "teacher_prices", "teacher_timeout"}
+    {
+        "knowledge_store",
+        "teacher_batch_size",
+        "teacher_concurrency",
+        "teacher_key_variable",
+        "teacher_prices",
+        "teacher_timeout",
+    }
 )
 UNHASHED = PLACES | WATCHING | ASKING | {"baselines", "model"}
 """Settings that say where, beside what and how fast a run happens, not what it computes."""
@@ -168,12 +176,13 @@ class Config(RecBoleConfig):
             settings = load_yaml(file)
             check_keys(settings, defaults, str(file))
             defaults |= settings
-        self._defaults = defaults | {"model": model, "dataset": dataset}
+        self._defaults = defaults | {"dataset": dataset}
         self.settings = copy.deepcopy(self._defaults)
         for source, given in self._sources:
             for key, value in self._known(given, source, model).items():
                 self.settings[key] = check_value(key, value, self._defaults[key], source)
-        self.settings |= {"model": model, "dataset": dataset}
+        for settings in (self._defaults, self.settings):
+            settings |= {"model": model, "dataset": dataset}  # one of those that "model" lists
         if not self.uses_knowledge:
             self.settings["knowledge_from"] = []  # the comparison beside it stays on its own data set
 
@@ -201,7 +210,7 @@ class Config(RecBoleConfig):
         final["data_path"] = str(dataset_folder(self.dataset, data_path))
         final["knowledge_folders"] = {name: self._other_folder(name, data_path) for name in final["knowledge_from"]}
         final["knowledge_store"] = str(final["knowledge_store"] or Path(final["output_dir"]) / "knowledge.sqlite")
-        _check_base_url(final.get("teacher_base_url"))
+        _check_no_secret(final.get("teacher_base_url"), final.get("teacher_key_variable"))
         self._set_run_folder()
 
     def _other_folder(self, name: str, data_path: Path) -> str:
@@ -275,13 +284,22 @@ def is_knowledge_setting(key: str) -> bool:
     return key == "teacher" or key.startswith(("teacher_", "knowledge_", "pattern_", "rule_", "thought_"))
 
 
-def _check_base_url(url: str | None) -> None:
-    """Refuse a URL that carries a secret: it would be printed and saved with the settings."""
-    parts = urlsplit(url or "")
-    if parts.username or parts.password or parts.query:
+def _check_no_secret(base_url: str | None, key_variable: str | None) -> None:
+    """Refuse settings that carry a secret, without repeating it: they would be printed and saved."""
+    try:
+        parts = urlsplit(base_url or "")
+        bare = not (parts.username or parts.password or parts.query or parts.fragment)
+    except ValueError:
+        bare = False
+    if not bare:
         raise UserError(
-            "teacher_base_url: leave user name, password and everything after '?' out of the URL, since settings are "
+            "teacher_base_url: has to be an address without user name, password, '?' and '#', since settings are "
             "printed and saved; the key is read from the environment"
+        )
+    if key_variable is not None and not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", key_variable):
+        raise UserError(
+            "teacher_key_variable: has to be the name of an environment variable, such as OPENAI_API_KEY; the key "
+            "itself is never a setting"
         )
 
 

@@ -14,9 +14,12 @@ from recbole_routedk.threads import calm_openmp
 
 COMMANDS = {
     "run": "train and evaluate models, print a leaderboard; or evaluate a saved run",
+    "distill": "ask a teacher for patterns, rules and thoughts; look into, export and import its answers",
     "convert": "turn CSV files of sessions and bundles into a data set",
     "evaluate": "score a file of predictions with every metric",
 }
+READ_THEMSELVES = ("run", "distill")
+"""Commands whose settings are no fixed list of options."""
 UNRESOLVED = {"recbole": "pip install --no-deps recbole==1.2.1"}
 """Packages that ``pip install recbole_routedk`` cannot bring, and what does (requirements/no-deps.txt)."""
 
@@ -56,8 +59,8 @@ def _command(words: list[str]) -> int:
     if words and words[0].startswith("--") and words[0] != "--help":
         raise UserError(f"a command comes first; did you mean 'run {' '.join(words)}'?")
     chosen = words[0] if words else None
-    if chosen == "run":  # its settings are no fixed list of options, so it reads them itself
-        return int(_module("run").run(words[1:]))
+    if chosen in READ_THEMSELVES:
+        return int(_module(chosen).run(words[1:]))
     parser = argparse.ArgumentParser(
         prog="recbole_routedk",
         description="Bundle generation in RecBole: from the items of a session to bundles with one intent.",

@@ -55,6 +55,7 @@ _UNLESS_ANSWERED = (
     "output_tokens = excluded.output_tokens, seconds = excluded.seconds, created = excluded.created "
     "WHERE requests.text IS NULL"
 )
+_IF_IT_ANSWERS = _UNLESS_ANSWERED + " AND excluded.text IS NOT NULL"
 WAITING = "written to a batch file, not answered yet"
 
 
@@ -121,6 +122,11 @@ class RequestStore:
         """Keep rows in one transaction, all or none; returns how many were new or newly answered."""
         with self._writing():
             return sum(self._connection.execute(_INSERT + _UNLESS_ANSWERED, _values(row)).rowcount for row in rows)
+
+    def put_missing(self, rows: Iterable[StoredRow]) -> int:
+        """Take rows of another store in one transaction: new requests, and answers to failed ones; returns how many."""
+        with self._writing():
+            return sum(self._connection.execute(_INSERT + _IF_IT_ANSWERS, _values(row)).rowcount for row in rows)
 
     def expect(self, identity: Identity, requests: Sequence[Request]) -> None:
         """Note requests that are asked elsewhere, such as in a batch file, so that answers can find them by key."""
