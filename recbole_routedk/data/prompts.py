@@ -23,6 +23,8 @@ SEPARATOR = ";"
 START = "--\n"
 ASK = "\nBundles:"
 _INSTRUCTION = "Find the items that belong together.\n"
+# Texts that a tokenizer joins with nothing that follows.
+_MARKS = ("\n", ";", ":")
 _UNTITLED = "(no title)"
 # A title is cut in characters before it is encoded, so that a title of a megabyte costs nothing.
 _CHARACTERS_PER_TOKEN = 12
@@ -62,31 +64,34 @@ class PromptEncoder:
         max_items: the longest session that can be labelled.
 
     Raises:
-        UserError: the tokenizer has too few single-token labels for ``max_items``, or no end token.
+        UserError: the tokenizer has too few single-token labels for ``max_items``, no end token, or it cannot
+            write the prompt, as one that drops line breaks.
     """
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase, title_tokens: int, max_items: int) -> None:
         self._tokenizer = tokenizer
         self._title_tokens = title_tokens
         self.max_items = max_items
+        self._begins_text = self._tokens("A") not in [self._tokens(mark + "A")[-1:] for mark in _MARKS]
+        self._never_in_text = _line_breaks(tokenizer) | set(tokenizer.all_special_ids)
         self.labels, self.label_ids = self._single_token_labels(max_items)
-        separator = self._encode(SEPARATOR)
-        if len(separator) != 1 or tokenizer.eos_token_id is None:
-            raise UserError("student: its tokenizer needs ';' as a single token and an end-of-text token")
-        self.separator_id: int = separator[0]
+        if tokenizer.eos_token_id is None:
+            raise UserError("student: its tokenizer has no end-of-text token")
         self.end_id: int = tokenizer.eos_token_id
-        self.start_ids: list[int] = self._encode(START)
-        self.ask_ids: list[int] = self._encode(ASK)
-        self._opening = self._encode(_INSTRUCTION)
-        self._colon = self._encode(":")
-        self._newline = self._encode("\n")
+        self.separator_id = self._separator()
+        self.start_ids: list[int] = self._written(START)
+        self.ask_ids: list[int] = self._written(ASK)
+        self._opening = [*self._lead(), *self._written(_INSTRUCTION)]
+        self._colon = self._written(":")
+        self._newline = self._written("\n")
         self._encode_title = lru_cache(maxsize=65536)(self._encode_title_uncached)
 
     def _single_token_labels(self, count: int) -> tuple[list[str], list[int]]:
         labels, ids = [], []
         for text in label_texts():
             encoded = self._encode(" " + text)
-            if len(encoded) == 1:
+            # Two labels may be one token to a tokenizer that folds case or does not know them.
+            if len(encoded) == 1 and encoded[0] not in ids and self._decoded(encoded).strip() == text:
                 labels.append(text)
                 ids.append(encoded[0])
             if len(ids) == count:
@@ -96,13 +101,58 @@ class PromptEncoder:
             f"set max_items to at most {len(ids)}"
         )
 
+    def _separator(self) -> int:
+        encoded = self._encode(SEPARATOR)
+        if len(encoded) != 1 or self._decoded([self.label_ids[0], *encoded]).count(SEPARATOR) != 1:
+            raise UserError(f"student: its tokenizer needs {SEPARATOR!r} as a single token")
+        return encoded[0]
+
+    def _written(self, text: str) -> list[int]:
+        """Encode a fixed part of the prompt, which must come through with its line breaks."""
+        encoded = self._encode(text)
+        between = self._decoded([self.label_ids[0], *encoded, self.label_ids[1]])
+        # Spaces and case may differ: models with such tokenizers have never seen others.
+        wanted, found = ("".join(each.split()).lower() for each in (text, between))
+        if wanted not in found or between.count("\n") != text.count("\n"):
+            raise UserError(
+                f"student: its tokenizer cannot write {text!r} of the prompt (it becomes {self._decoded(encoded)!r}); "
+                "use a student whose tokenizer keeps line breaks and punctuation"
+            )
+        return encoded
+
+    def _lead(self) -> list[int]:
+        """Return what the tokenizer puts before a text, such as a beginning-of-text token."""
+        text = self._tokens("A")
+        whole = list(self._tokenizer("A", add_special_tokens=True)["input_ids"])
+        starts = [place for place in range(len(whole)) if whole[place : place + len(text)] == text]
+        return whole[: starts[0]] if starts else []
+
+    def _decoded(self, tokens: Sequence[int]) -> str:
+        return str(self._tokenizer.decode(tokens))
+
     def _encode(self, text: str) -> list[int]:
+        """Encode ``text`` as it is encoded within a prompt."""
+        if not self._begins_text:
+            return self._tokens(text)
+        # The tokenizer writes a space before what it takes for the beginning of a text: so it is given a beginning.
+        for mark in _MARKS:
+            beginning, whole = self._tokens(mark), self._tokens(mark + text)
+            if whole[: len(beginning)] == beginning:
+                return whole[len(beginning) :]
+        return self._tokens(text)
+
+    def _tokens(self, text: str) -> list[int]:
         # split_special_tokens: text that looks like a special token is encoded as the characters it is.
-        return self._tokenizer(text, add_special_tokens=False, split_special_tokens=True)["input_ids"]
+        encoded: list[int] = self._tokenizer(text, add_special_tokens=False, split_special_tokens=True)["input_ids"]
+        return encoded
+
+    def _encode_untrusted(self, text: str) -> list[int]:
+        """Encode text of others; a tokenizer may take ``<0x0A>`` in it for the line break of that name."""
+        return [token for token in self._encode(text) if token not in self._never_in_text]
 
     def _encode_title_uncached(self, title: str) -> tuple[int, ...]:
         text = clean_title(title)[: _CHARACTERS_PER_TOKEN * self._title_tokens]
-        return tuple(self._encode(" " + text)[: self._title_tokens])
+        return tuple(self._encode_untrusted(" " + text)[: self._title_tokens])
 
     def prefix(self, session: Session) -> list[int]:
         """Return the tokens that list the session's items.
@@ -135,7 +185,7 @@ class PromptEncoder:
         """Return the tokens of knowledge, to be read or to be written."""
         tokens: list[int] = []
         for part in parts:
-            tokens += [self.label_ids[part]] if isinstance(part, int) else self._encode(clean_line(part))
+            tokens += [self.label_ids[part]] if isinstance(part, int) else self._encode_untrusted(clean_line(part))
         return tokens
 
     def answer(self, bundles: Iterable[Bundle]) -> list[int]:
@@ -155,3 +205,12 @@ class PromptEncoder:
 def clean_line(text: str) -> str:
     """Return knowledge text without invisible characters; its spaces at the ends are kept."""
     return "".join(ch for ch in text if _is_visible(ch))
+
+
+def _line_breaks(tokenizer: PreTrainedTokenizerBase) -> set[int]:
+    """Return the ids of all tokens that hold a line break: as such, in byte-level letters, or as a single byte."""
+    return {
+        number
+        for token, number in tokenizer.get_vocab().items()
+        if "\n" in token or "\u010a" in token or token == "<0x0A>"
+    }
