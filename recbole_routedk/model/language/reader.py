@@ -60,3 +60,6 @@ class _OfFormats:
 
     def __getitem__(self, key: str) -> Any:
         return self._formats if key == "knowledge_format" else self._config[key]
+
+    def __contains__(self, key: str) -> bool:
+        return key in self._config
