@@ -41,6 +41,15 @@ def read_answer(body: bytes, content_type: str) -> Answer:
     return Answer(None if failure else text, failure, _read_usage(completion.get("usage")))
 
 
+def error_words(body: object) -> str:
+    """Return what the parsed body of an HTTP error says, whoever's form it has."""
+    if isinstance(body, dict):
+        for key in ("message", "detail", "error"):
+            if body.get(key):
+                return error_words(body[key])
+    return body if isinstance(body, str) else json.dumps(body)
+
+
 def plain_words(text: str, most: int) -> str:
     """Return foreign text as one printable line of at most ``most`` characters."""
     line = " ".join("".join(c if c.isprintable() else " " for c in text[: 4 * most]).split())

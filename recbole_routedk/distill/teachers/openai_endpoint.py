@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
+import re
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, wait
@@ -12,7 +13,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from recbole_routedk.distill.teachers.answers import Answer, plain_words, read_answer
+from recbole_routedk.distill.teachers.answers import Answer, error_words, plain_words, read_answer
 from recbole_routedk.distill.teachers.background_loop import background_loop
 from recbole_routedk.distill.teachers.dialect import REFUSALS, Dialect
 from recbole_routedk.distill.teachers.pace import Pace
@@ -241,7 +242,8 @@ class OpenAITeacher:
         if status in (401, 403):
             have = "does not take the key in" if self._secret else "wants a key; set"
             raise self._user_error(f"{self._base_url} {have} the environment variable {self._key_variable} ({status})")
-        if status in (404, 405) and not self._spoken:
+        names_model = re.search(rf"(?<!\w){re.escape(self._model)}(?!\w)", error_words(error.body))
+        if not self._spoken and (status in (404, 405) or (status in REFUSALS and names_model)):
             raise self._user_error(
                 f"{self._base_url} knows no model {self._model!r}, or is not where the API is (an OpenAI-compatible "
                 f"server's often ends in /v1); it answered {status}: {self._words(error)}"
@@ -251,7 +253,7 @@ class OpenAITeacher:
         return Answer(None, f"the endpoint answered {status}{tried}: {self._words(error)}")
 
     def _words(self, error: openai.APIStatusError) -> str:
-        return plain_words(self._secret.scrubbed(error.message), _QUOTED)
+        return plain_words(self._secret.scrubbed(error_words(error.body)), _QUOTED)
 
     def _tries(self) -> str:
         return f"tried {self._retries + 1} times" if self._retries else "tried once"
