@@ -183,12 +183,11 @@ def _dry_run(job: _Job) -> int:
     print(f"Dry run: {identity.teacher} ({identity.model}) was asked nothing. Without repeats of failed requests:\n")
     print(*table_lines(metered.tallies, price, identity.model), sep="\n")
     print("\nInput tokens are estimates (4 characters a token).")
-    from_store = ", ".join(sorted(task.value for task in dry.measured))
-    print(
-        f"Output tokens: stored answers' mean for {from_store}." if from_store else "", end="\n" if from_store else ""
-    )
-    if set(metered.tallies) - dry.measured:
-        print("Output tokens of the other tasks: as long as the statistical teacher's answers; an LLM may write more.")
+    guessed = set(metered.tallies) - dry.measured
+    if dry.measured:
+        print(f"Output tokens for {_names(dry.measured)}: the mean of the model's stored answers.")
+    if guessed:
+        print(f"Output tokens for {_names(guessed)}: estimates from the statistical teacher's answers.")
     return 0
 
 

@@ -84,7 +84,7 @@ def _row_lines(row: StoredRow) -> list[str]:
         f"{response.usage.output_tokens} output tokens, temperature {request.sampling.temperature:g}, "
         f"seed {request.seed}, sample {request.sample}",
     ]
-    said = [(message.role, message.content) for message in request.messages]
+    said: list[tuple[str, str]] = [(message.role, message.content) for message in request.messages]
     said.append(("failed", response.failure) if response.text is None else ("answer", response.text))
     for role, text in said:
         first, *rest = text.rstrip("\n").split("\n")

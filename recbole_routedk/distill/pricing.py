@@ -70,11 +70,11 @@ def _read_prices(table: Any) -> dict[str, Price]:
 
 
 def _read_price(model: str, entry: Any) -> Price:
-    amounts = [entry.get(name) for name in ("input", "output")] if isinstance(entry, Mapping) else []
-    known = isinstance(entry, Mapping) and set(entry) == {"input", "output"}
-    # Written so that NaN is refused.
-    if not known or not all(type(amount) in (int, float) and 0 <= amount < math.inf for amount in amounts):
-        raise UserError(
-            f"teacher_prices: {model} has to be {{input: 0.15, output: 0.60}}, in US dollars per million tokens"
-        )
-    return Price(float(amounts[0]), float(amounts[1]))
+    if isinstance(entry, Mapping) and set(entry) == {"input", "output"}:
+        amounts = [entry["input"], entry["output"]]
+        # Written so that NaN is refused.
+        if all(type(amount) in (int, float) and 0 <= amount < math.inf for amount in amounts):
+            return Price(*map(float, amounts))
+    raise UserError(
+        f"teacher_prices: {model} has to be {{input: 0.15, output: 0.60}}, in US dollars per million tokens"
+    )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -140,9 +139,9 @@ def _whole(content: Mapping[str, Any], name: str) -> int:
 def _number(content: Mapping[str, Any], name: str) -> float:
     # An int stays an int: 0 and 0.0 have different keys.
     value = content.get(name)
-    if type(value) not in (int, float) or not 0 <= value <= LARGEST or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= LARGEST:  # NaN is refused
         raise BadRowError(f"{name!r} is missing or no number from 0")
-    return value  # type: ignore[return-value]
+    return value
 
 
 def _task(content: Mapping[str, Any]) -> Task:

@@ -123,14 +123,14 @@ def _batch_answer(line: str) -> tuple[str, str, bytes]:
         raise BadRowError(f"is not JSON ({error})") from None
     if not isinstance(content, dict) or not isinstance(content.get("custom_id"), str):
         raise BadRowError("is no line of a Batch-API file: it has no custom_id")
-    response, error = content.get("response"), content.get("error")
-    if not isinstance(response, dict) and not error:
+    response, trouble = content.get("response"), content.get("error")
+    if not isinstance(response, dict) and not trouble:
         raise BadRowError("has no response; is it the batch's input file and not its output file?")
     body = json.dumps(response.get("body") if isinstance(response, dict) else None)
     status = response.get("status_code") if isinstance(response, dict) else None
     failure = ""
-    if error:
-        failure = f"the batch reported an error: {json.dumps(error)}"
+    if trouble:
+        failure = f"the batch reported an error: {json.dumps(trouble)}"
     elif status != 200:
         failure = f"the batch answered {status}: {body}"
     return content["custom_id"], failure, body.encode()

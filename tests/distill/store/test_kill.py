@@ -17,8 +17,8 @@ from recbole_routedk.distill.store.request_store import RequestStore
 from recbole_routedk.distill.store.rows import plain_row
 from recbole_routedk.distill.store.stored_teacher import StoredTeacher
 
-COUNT = 600
-KILLS = 40
+COUNT = 400
+KILLS = 32
 AHEAD = 3
 """Requests that the program has open at once, so that at most these are asked again after a kill."""
 

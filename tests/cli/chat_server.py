@@ -1,0 +1,69 @@
+"""An OpenAI-compatible server on loopback that gives the same valid answer to every request of a task."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+ANSWERS = {
+    "bundles": {"bundles": [[0, 1]]},
+    "causes": {"causes": ["The first item was taken too."]},
+    "rules": {"rules": [{"rule": "Leave out the first item.", "verdict": "general", "left": "", "right": ""}]},
+    "thought": {"related": [[1, 2, 0.9]], "intents": [{"intent": "an intent", "items": [1, 2]}]},
+}
+INPUT_TOKENS, OUTPUT_TOKENS = 100, 10
+
+
+class ChatServer(ThreadingHTTPServer):
+    """Keeps the bodies of the requests that it got."""
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _Call)
+        self.bodies: list[dict[str, Any]] = []
+        self.url = f"http://127.0.0.1:{self.server_address[1]}/v1"
+
+
+def completion(body: dict[str, Any]) -> dict[str, Any]:
+    """Return the answer to the body of a request."""
+    task = body["response_format"]["json_schema"]["name"]
+    message = {"role": "assistant", "content": json.dumps(ANSWERS[task])}
+    usage = {"prompt_tokens": INPUT_TOKENS, "completion_tokens": OUTPUT_TOKENS, "total_tokens": 110}
+    choices = [{"index": 0, "finish_reason": "stop", "message": message}]
+    return {"id": "c", "object": "chat.completion", "created": 0, "model": "m", "choices": choices, "usage": usage}
+
+
+class _Call(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server: ChatServer
+
+    def do_POST(self) -> None:
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        self.server.bodies.append(body)
+        answer = json.dumps(completion(body)).encode()
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(answer)))
+        self.end_headers()
+        self.wfile.write(answer)
+
+    def log_message(self, *_: Any) -> None:
+        """Say nothing."""
+
+
+@contextmanager
+def chat_server() -> Iterator[ChatServer]:
+    """A server that runs within the block."""
+    with ChatServer() as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
+        thread.start()
+        try:
+            yield server
+        finally:
+            server.shutdown()
+            thread.join()
