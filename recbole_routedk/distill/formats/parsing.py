@@ -13,6 +13,7 @@ import math
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Generic, TypeVar
 
 import numpy as np
@@ -170,7 +171,12 @@ def _rule(entry: Any) -> ProposedRule | None:
     fields = [entry.get(key, "") for key in ("rule", "verdict", "left", "right")]
     if not all(isinstance(field, str) for field in fields):
         return None
-    text, verdict, left, right = fields
+    return _stated(*fields)
+
+
+@lru_cache(maxsize=1 << 17)
+def _stated(text: str, verdict: str, left: str, right: str) -> ProposedRule | None:
+    """Return the rule that these fields state; cached, because batches of sessions propose many of the same."""
     text, left, right = (
         clean_phrase(text, LONGEST_SENTENCE),
         clean_phrase(left, LONGEST_PHRASE),

@@ -30,10 +30,10 @@ class ThoughtSettings:
     that contradicts them: keep, drop, or regenerate (the next sample, up to ``attempts`` in all).
     """
 
+    sampling: Sampling
     gold: bool = False
     check: str = "keep"
     attempts: int = 3
-    sampling: Sampling = Sampling()
     seed: int = 0
 
 

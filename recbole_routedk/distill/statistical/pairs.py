@@ -15,6 +15,9 @@ from recbole_routedk.distill.knowledge import Floats
 Ints = NDArray[np.int64]
 Flags = NDArray[np.bool_]
 
+FOLDS = 5
+"""Into how many folds training sessions are put, wherever something is out-of-fold."""
+
 
 @dataclass(frozen=True)
 class PairTable:

@@ -12,9 +12,10 @@ from itertools import islice
 import numpy as np
 
 from recbole_routedk import __version__
-from recbole_routedk.data.session import LabelledSession, Session
+from recbole_routedk.data.session import LabelledSession
 from recbole_routedk.distill.encoder import ENCODER_PIP_NAME
 from recbole_routedk.distill.knowledge import Thought
+from recbole_routedk.distill.statistical.review import causes, proposed_rules
 from recbole_routedk.distill.statistical.teacher import fitted_teacher
 from recbole_routedk.distill.teachers.protocol import Identity, Request, Response, Task
 
@@ -33,7 +34,6 @@ class StatisticalCompletion:
         self._train = tuple(train)
         self._seed = seed
         self.statistics = fitted_teacher(train, seed)
-        self._place = {_name(labelled.session): place for place, labelled in enumerate(train)}
 
     @cached_property
     def identity(self) -> Identity:
@@ -54,10 +54,6 @@ class StatisticalCompletion:
                 else:
                     yield Response(request, json.dumps(self._answer(request, thoughts)))
 
-    def training_places(self, sessions: Sequence[Session]) -> list[int | None]:
-        """Return for each session its place among the training sessions, None for any other."""
-        return [self._place.get(_name(session)) for session in sessions]
-
     @cached_property
     def training_thoughts(self) -> list[Thought]:
         """The out-of-fold thoughts about the training sessions, in order."""
@@ -65,17 +61,14 @@ class StatisticalCompletion:
 
     def _thoughts(self, requests: Sequence[Request]) -> dict[int, Thought]:
         """Return the thought that each request needs, by the request's identity."""
-        thoughts: dict[int, Thought] = {}
-        others: list[tuple[int, Session]] = []
-        for request in requests:
-            for labelled in request.case.labelled[:1]:
-                place = self._place.get(_name(labelled.session))
-                if place is None:
-                    others.append((id(request), labelled.session))
-                else:
-                    thoughts[id(request)] = self.training_thoughts[place]
+        asked = [(id(request), request.case.labelled[0].session) for request in requests if request.case.labelled]
+        places = self.statistics.training_places([session for _, session in asked])
+        others = [own for own, place in zip(asked, places, strict=True) if place is None]
         fresh = self.statistics.think([session for _, session in others])
-        thoughts.update({key: thought for (key, _), thought in zip(others, fresh, strict=True)})
+        thoughts = {key: thought for (key, _), thought in zip(others, fresh, strict=True)}
+        for (key, _), place in zip(asked, places, strict=True):
+            if place is not None:
+                thoughts[key] = self.training_thoughts[place]
         return thoughts
 
     def _answer(self, request: Request, thoughts: dict[int, Thought]) -> object:
@@ -85,14 +78,12 @@ class StatisticalCompletion:
         if request.task is Task.THOUGHT:
             thought = thoughts[id(request)]
             if case.gold_shown:
-                (place,) = self.training_places([case.labelled[0].session])
-                thought = self.statistics.explain(case.labelled[0], thought.affinities, place)
+                thought = self.statistics.explain(case.labelled[0], thought)
             return _thought_answer(thought)
-        return {request.task.value: []}
-
-
-def _name(session: Session) -> tuple[str, ...]:
-    return (session.session_id, *(item.title for item in session.items))
+        if request.task is Task.CAUSES:
+            return {"causes": causes(case.labelled, case.answers)}
+        traits = self.statistics.traits_of([labelled.session for labelled in case.labelled])
+        return {"rules": proposed_rules(case.labelled, case.answers, traits, self.statistics.pair_patterns)}
 
 
 def _thought_answer(thought: Thought) -> object:

@@ -62,25 +62,19 @@ def test_affinities_are_symmetric_probabilities_with_one_intent_a_group(teacher:
 def test_given_categories_of_asked_sessions_change_nothing(teacher: StatisticalTeacher) -> None:
     bare = [without_categories(session) for session in sessions_of(TEST)]
     assert same(teacher.think(bare), teacher.think(sessions_of(TEST)))
-    assert teacher.rules_for(bare) == teacher.rules_for(sessions_of(TEST))
+    assert teacher.traits_of(bare) == teacher.traits_of(sessions_of(TEST))
 
 
 def test_labels_of_asked_sessions_change_nothing(teacher: StatisticalTeacher) -> None:
     relabelled = [replace(own, bundles=(frozenset({0, 1, 2}),), intents=("other",)) for own in TEST]
     assert same(teacher.think(sessions_of(relabelled)), teacher.think(sessions_of(TEST)))
-    assert teacher.rules_for(sessions_of(relabelled)) == teacher.rules_for(sessions_of(TEST))
-
-
-def test_a_training_session_does_not_count_for_its_own_rules(teacher: StatisticalTeacher) -> None:
-    relabelled = [replace(TRAIN[0], bundles=(frozenset({0, 1, 2, 3, 4}),)), *TRAIN[1:]]
-    assert fitted_on(relabelled).rules_for_training()[0] == teacher.rules_for_training()[0]
 
 
 def test_fitting_twice_gives_the_same_knowledge(teacher: StatisticalTeacher) -> None:
     again = fitted_on(TRAIN)
     assert same(again.think_training(), teacher.think_training())
     assert same(again.think(sessions_of(TEST)), teacher.think(sessions_of(TEST)))
-    assert again.rules() == teacher.rules()
+    assert again.traits.training == teacher.traits.training
 
 
 def test_thoughts_follow_the_items_when_their_order_changes(teacher: StatisticalTeacher) -> None:
@@ -89,13 +83,6 @@ def test_thoughts_follow_the_items_when_their_order_changes(teacher: Statistical
     turned = Session("turned", tuple(session.items[place] for place in order))
     plain, moved = teacher.think([session, turned])
     assert np.allclose(moved.affinities, plain.affinities[np.ix_(order, order)], atol=2e-4)
-
-
-def test_rules_name_departments_and_general_facts(teacher: StatisticalTeacher) -> None:
-    texts = [rule.text for rule in teacher.rules()]
-    assert texts[0].startswith("a bundle has at least two items")
-    assert any("'Camping'" in text and "go together" in text for text in texts)
-    assert all(0.0 <= rule.confidence <= 1.0 for rule in teacher.rules())
 
 
 def test_an_unseen_bundle_gets_the_intent_of_one_like_it(teacher: StatisticalTeacher) -> None:

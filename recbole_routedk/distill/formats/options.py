@@ -1,0 +1,73 @@
+"""The settings of distillation in typed form; ``overall.yaml`` documents each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from recbole_routedk.distill.formats.patterns import PatternThresholds
+from recbole_routedk.distill.formats.rules import ReviewSettings
+from recbole_routedk.distill.formats.scoring import RuleSelection
+from recbole_routedk.distill.formats.thoughts import THOUGHT_CHECKS, ThoughtSettings
+from recbole_routedk.distill.teachers.protocol import Sampling
+from recbole_routedk.errors import UserError
+
+FORMATS = ("patterns", "rules", "thoughts")
+STATISTICAL = "statistical"
+
+
+@dataclass(frozen=True)
+class KnowledgeOptions:
+    """What a knowledge source is to do; ``formats`` are those that it gives."""
+
+    teacher: str
+    store: Path
+    formats: tuple[str, ...]
+    ratio: float
+    strategy: str
+    seed: int
+    thoughts: ThoughtSettings
+    review: ReviewSettings
+    selection: RuleSelection
+    thresholds: PatternThresholds
+    show_progress: bool
+
+    @classmethod
+    def read(cls, settings: Any) -> KnowledgeOptions:
+        """Read ``settings``, a Config or a dict; what is left out has the default of ``overall.yaml``.
+
+        Raises UserError for a format or check that there is not.
+        """
+
+        def setting(key: str, default: Any) -> Any:
+            value = settings[key] if key in settings else None  # noqa: SIM401 (a Config has no get)
+            return default if value is None else value
+
+        formats = tuple(setting("knowledge_format", ("rules", "thoughts")))
+        _check("knowledge_format", formats, FORMATS)
+        check = setting("thought_check", THOUGHT_CHECKS[0])
+        _check("thought_check", (check,), THOUGHT_CHECKS)
+        seed = int(setting("seed", 0))
+        sampling = Sampling(setting("teacher_temperature", 0.0), setting("teacher_max_tokens", 512))
+        return cls(
+            teacher=setting("teacher", STATISTICAL),
+            store=Path(setting("knowledge_store", Path(setting("output_dir", "output")) / "knowledge.sqlite")),
+            formats=formats,
+            ratio=float(setting("knowledge_ratio", 1.0)),
+            strategy=setting("knowledge_sampling", "random"),
+            seed=seed,
+            thoughts=ThoughtSettings(
+                sampling, setting("thought_gold", False), check, setting("thought_attempts", 3), seed
+            ),
+            review=ReviewSettings(sampling, setting("rule_batch", 8), seed),
+            selection=RuleSelection(setting("rule_least_precision", 0.0), setting("rule_least_coverage", 0.0)),
+            thresholds=PatternThresholds(setting("pattern_support", 0.001), setting("pattern_confidence", 0.001)),
+            show_progress=setting("show_progress", True),
+        )
+
+
+def _check(key: str, values: tuple[str, ...], known: tuple[str, ...]) -> None:
+    for value in values:
+        if value not in known:
+            raise UserError(f"{key}: {value!r} is not known; it must be one of {', '.join(known)}")
