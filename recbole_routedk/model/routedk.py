@@ -13,6 +13,7 @@ on all views: mixed knowledge without experts).
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from torch import Tensor
@@ -22,6 +23,7 @@ from recbole_routedk.model.bundle_generator import TrainingStage
 from recbole_routedk.model.language.lessons import Lesson, lessons_of
 from recbole_routedk.model.language.student_model import StudentModel
 from recbole_routedk.model.views import Example, Format
+from recbole_routedk.student.decoding import SamplingSettings
 from recbole_routedk.student.routed_student import Prefill
 from recbole_routedk.student.router import SoftmaxRouter
 
@@ -82,10 +84,10 @@ class RouteDK(StudentModel):
         weights: Tensor = self.router(prefill.summary)
         return weights
 
-    def sample_count(self) -> int:
-        """One while the experts train: early epochs are compared on greedy answers, which rank them the same way."""
+    def sampling(self) -> SamplingSettings:
+        """Greedy while the experts train: early epochs are compared on that, which ranks them the same way."""
         draft = self.stage == _EXPERTS and self.router is not None
-        return 1 if draft else super().sample_count()
+        return replace(super().sampling(), samples=1) if draft else super().sampling()
 
 
 def _expert_lessons(fusion: str, formats: Sequence[str], thought_source: str) -> dict[str, tuple[Lesson, ...]]:

@@ -188,17 +188,17 @@ class StudentModel(BundleGenerator):
         examples = self.reader.for_sessions(sessions)
         prefill = self.student.read_prefix([self.prompts.prefix(session) for session in sessions])
         suffixes = [self.encoder.suffix(example, self.inference) for example in examples]
-        sampling = SamplingSettings(
-            self.sample_count(), self.config["temperature"], self.config["answer_tokens"], self.config["seed"]
-        )
         thinks_first = self.inference.writes is not None
-        return self.answerer.answer(sessions, prefill, suffixes, self.gates(prefill), sampling, thinks_first)
+        return self.answerer.answer(sessions, prefill, suffixes, self.gates(prefill), self.sampling(), thinks_first)
 
     def gates(self, prefill: Prefill) -> Tensor:
         """The experts' weights [batch, E] at inference for prompts of which the items are read; equal ones here."""
         experts = len(self.student.experts)
         return constant_gates([1.0 / experts] * experts, len(prefill.mask), prefill.mask.device)
 
-    def sample_count(self) -> int:
-        """How many answers are drawn for each session."""
-        return int(self.config["consensus_samples"])
+    def sampling(self) -> SamplingSettings:
+        """How answers are drawn."""
+        config = self.config
+        return SamplingSettings(
+            config["consensus_samples"], config["temperature"], config["answer_tokens"], config["seed"]
+        )
