@@ -195,3 +195,96 @@ def test_a_class_serves_as_model_without_yaml(toy_data: Path) -> None:
 
     assert config["model"] == "Counting"
     assert config.model_class is Counting
+
+
+# Teachers and their knowledge ---------------------------------------------------------------------
+
+
+def routedk(toy_data: Path, given: dict[str, Any] | None = None, **texts: str) -> Config:
+    """The settings of a model that reads a teacher's knowledge."""
+    return Config("RouteDK", "toy", config_dict={"data_path": str(toy_data)} | (given or {}), command_line=texts)
+
+
+def test_the_chosen_teacher_brings_its_own_settings(toy_data: Path) -> None:
+    config = routedk(toy_data, teacher="openai", teacher_timeout="9")
+
+    assert (config["teacher_model"], config["teacher_timeout"]) == ("gpt-4o-mini", 9.0)
+    assert routedk(toy_data)["teacher_model"] is None  # the embedded one has none
+    assert config["knowledge_store"] == "output/knowledge.sqlite"
+
+
+@pytest.mark.parametrize(
+    "texts, message",
+    [
+        ({"teacher": "opnai"}, "no teacher 'opnai'. Did you mean 'openai'"),
+        ({"teacher_modl": "m"}, "no setting 'teacher_modl'"),
+        ({"teacher_base_url": "x"}, "teacher_base_url is a setting of the teacher openai, not of statistical"),
+        ({"teacher": "local", "teacher_base_url": "x"}, "is a setting of the teacher openai, not of local"),
+        (
+            {"knowledge_format": "rules,poems"},
+            "one of patterns, rules, thoughts, not 'poems'",
+        ),
+        ({"knowledge_ratio": "1.5"}, "knowledge_ratio has to be from 0 to 1"),
+        ({"thought_check": "perhaps"}, "thought_check has to be one of keep, drop, regenerate"),
+        ({"knowledge_from": "toy"}, "toy is the data set itself"),
+        ({"knowledge_from": "tox"}, "knowledge_from: there is no data set 'tox'"),
+    ],
+)
+def test_settings_of_teachers_are_checked(toy_data: Path, texts: dict[str, str], message: str) -> None:
+    with pytest.raises(UserError) as error:
+        routedk(toy_data, **texts)
+
+    assert message in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "texts",
+    [
+        {"openai_api_key": "sk-1"},
+        {"teacher_api_key": "sk-1"},
+        {"teacher": "openai", "TEACHER_APIKEY": "sk-1"},
+        {"teacher": "openai", "teacher_base_url": "https://user:sk-1@host/v1"},
+        {"teacher": "openai", "teacher_base_url": "https://host/v1?key=sk-1"},
+        {"teacher": "openai", "teacher_base_url": "https://[sk-1/v1"},
+        {"teacher": "openai", "teacher_key_variable": "sk-1"},
+    ],
+)
+def test_a_secret_is_refused_and_not_repeated(toy_data: Path, texts: dict[str, str]) -> None:
+    with pytest.raises(UserError, match=r"printed and saved|never a setting") as error:
+        routedk(toy_data, **texts)
+
+    assert "sk-1" not in str(error.value)
+
+
+def test_models_beside_do_not_choke_on_a_teacher_that_they_do_not_ask(toy_data: Path) -> None:
+    def freq(**texts: str) -> Config:
+        return Config("Freq", "toy", None, {"data_path": str(toy_data)}, texts, ["RouteDK", "Freq"])
+
+    asked = freq(teacher="openai", teacher_model="m", knowledge_format="rules", knowledge_from="bundle-mini")
+
+    assert asked.run_folder == freq().run_folder
+    assert asked["knowledge_from"] == []
+    assert asked.changed_model_settings() == {}
+
+
+def test_the_run_folder_tells_what_was_asked_but_not_how(toy_data: Path) -> None:
+    plain = routedk(toy_data, teacher="openai")
+
+    for key, value in {
+        "teacher_concurrency": "2",
+        "teacher_timeout": "5",
+        "teacher_prices": "{m: {input: 1, output: 1}}",
+        "knowledge_store": "elsewhere.sqlite",
+    }.items():
+        assert routedk(toy_data, teacher="openai", **{key: value}).run_folder == plain.run_folder, key
+    for key, value in {"teacher_model": "m", "thought_gold": "True", "knowledge_ratio": "0.5"}.items():
+        other = routedk(toy_data, teacher="openai", **{key: value})
+        assert other.run_folder != plain.run_folder, key
+        assert set(other.changed_model_settings()) == {"teacher", key}
+
+
+def test_a_saved_run_can_be_given_another_teacher(toy_data: Path) -> None:
+    plain = json.loads(json.dumps(routedk(toy_data, teacher="openai", teacher_model="m").plain()))
+
+    assert Config.from_plain(plain)["teacher_model"] == "m"
+    assert Config.from_plain(plain, {"teacher": "statistical"})["teacher_model"] is None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -99,3 +100,65 @@ def test_training_order_depends_on_seed_and_epoch_alone(toy_data: Path) -> None:
     assert order(1, 5) != order(1, 6)
     assert order(1, 5) != order(2, 5)
     assert sorted(index for batch in order(1, 5) for index in batch) == list(range(10))
+
+
+# Training sessions of several data sets ------------------------------------------------------------
+
+
+def pooled(data_path: Path, **settings: object) -> Config:
+    given = {"data_path": str(data_path), "knowledge_from": ["other"]} | settings
+    return Config("RouteDK", "toy", config_dict=given)
+
+
+@pytest.fixture
+def two_data_sets(toy_data: Path) -> Path:
+    """The data set "other" beside "toy", with the same ids for other things."""
+    sessions = [toy_session(number, 4) for number in range(5)]
+    splits = SplitSessions(tuple(sessions[:3]), tuple(sessions[3:4]), tuple(sessions[4:]))
+    write_atomic(toy_data / "other", "other", splits)
+    return toy_data
+
+
+def test_training_sessions_of_another_data_set_follow_the_own_ones(two_data_sets: Path) -> None:
+    train, valid, test = BundleDataset(pooled(two_data_sets)).build()
+
+    own = toy_splits()
+    assert train.labelled_sessions[:10] == own.train
+    assert [each.session.session_id for each in train.labelled_sessions[10:]] == ["other:s0", "other:s1", "other:s2"]
+    assert train.labelled_sessions[10].bundles == toy_session(0, 4).bundles
+    assert (valid.labelled_sessions, test.labelled_sessions) == (own.valid, own.test)
+
+
+def test_recbole_sees_the_sessions_that_were_added(two_data_sets: Path) -> None:
+    alone = BundleDataset(pooled(two_data_sets, knowledge_from=[])).build()[0]
+    train, _, test = BundleDataset(pooled(two_data_sets)).build()
+
+    assert train.inter_num == alone.inter_num + 3 * 4
+    assert train.num("session_id") == alone.num("session_id") + 3  # none of the other valid and test splits
+    assert train.num("item_id") == alone.num("item_id") + 3 * 4
+    title = train.item_feat["title"][train.token2id("item_id", "other:i1_0")].item()
+    assert train.field2id_token["title"][title] == TITLES[1]
+    assert train.fingerprint() != alone.fingerprint()
+    assert test.inter_num == sum(len(labelled.session) for labelled in toy_splits().test)
+
+
+def test_models_that_ask_no_teacher_stay_on_their_own_data_set(two_data_sets: Path) -> None:
+    settings = config(two_data_sets, knowledge_from=["other"])
+
+    assert len(BundleDataset(settings).build()[0].labelled_sessions) == 10
+
+
+def test_a_saved_run_finds_the_other_data_set_again(two_data_sets: Path) -> None:
+    again = Config.from_plain(pooled(two_data_sets).plain())
+
+    assert len(BundleDataset(again).build()[0].labelled_sessions) == 13
+
+
+def test_an_id_that_two_sessions_would_share_is_refused(two_data_sets: Path) -> None:
+    splits = toy_splits()
+    session = toy_session(90, 3).session
+    taken = LabelledSession(replace(session, session_id="other:s1"), (frozenset({0, 1}),), ("x",))
+    write_atomic(two_data_sets / "toy", "toy", SplitSessions((*splits.train, taken), splits.valid, splits.test))
+
+    with pytest.raises(UserError, match="other brings a second session 'other:s1'"):
+        BundleDataset(pooled(two_data_sets))
