@@ -24,6 +24,7 @@ CHOICES = {
     "learner": ("adamw", "adam", "sgd", "adagrad", "rmsprop"),
     "lr_scheduler": ("linear", "cosine", "constant"),
     "state": ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"),
+    "teacher_dtype": ("float32", "bfloat16", "float16"),
     "thought_check": ("keep", "drop", "regenerate"),
     "thought_source": ("teacher", "retrieved", "target", "written"),
 }

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from recbole_routedk.cli import distill_store
 from recbole_routedk.cli.run import parse_settings
 from recbole_routedk.data.files import write_texts
-from recbole_routedk.distill.pricing import price_of
+from recbole_routedk.distill.pricing import estimated_input, price_of
 from recbole_routedk.distill.store.budget import BudgetedTeacher, BudgetReachedError
 from recbole_routedk.distill.store.dry_run import DryTeacher
 from recbole_routedk.distill.store.meter import MeteredTeacher, table_lines
@@ -139,13 +139,13 @@ class _Job:
 
         return make_teacher(self.config, self.train)
 
-    def identity(self) -> Identity:
-        """Who is to be asked, found out without a key where it is an endpoint."""
+    def endpoint(self) -> Identity | None:
+        """The endpoint that is to be asked, found out without a key; None for a teacher that runs here."""
         config: Any = self.config
-        if config["teacher_base_url"]:
-            address = config["teacher_base_url"].rstrip("/")
-            return Identity(config["teacher"], config["teacher_model"], config["teacher_revision"] or "", address)
-        return self.teacher().identity
+        if not config["teacher_base_url"]:
+            return None
+        address = config["teacher_base_url"].rstrip("/")
+        return Identity(config["teacher"], config["teacher_model"], config["teacher_revision"] or "", address)
 
 
 def _distil(job: _Job) -> int:
@@ -174,15 +174,19 @@ def _dry_run(job: _Job) -> int:
     from recbole_routedk.distill.teachers.statistical import StatisticalCompletion
 
     stand_in = StatisticalCompletion(job.train, job.config["seed"])
-    identity = stand_in.identity if job.config["teacher"] == "statistical" else job.identity()
+    endpoint = job.endpoint()
+    teacher: Any = None if endpoint else job.teacher()
+    counts = getattr(teacher, "count_tokens", None)
+    identity = endpoint or teacher.identity
     price = price_of(identity, job.config["teacher_prices"])
     with RequestStore(job.store_path) if job.store_path.is_file() else nullcontext() as store:
-        dry = DryTeacher(identity, store, stand_in)
+        dry = DryTeacher(identity, store, stand_in, counts or estimated_input)
         metered = MeteredTeacher(dry)
         job.learn(metered)
     print(f"Dry run: {identity.teacher} ({identity.model}) was asked nothing. Without repeats of failed requests:\n")
     print(*table_lines(metered.tallies, price, identity.model), sep="\n")
-    print("\nInput tokens are estimates (4 characters a token).")
+    how = "counted with the teacher's own tokenizer" if counts else "estimates (4 characters a token)"
+    print(f"\nInput tokens are {how}.")
     guessed = set(metered.tallies) - dry.measured
     if dry.measured:
         print(f"Output tokens for {_names(dry.measured)}: the mean of the model's stored answers.")
@@ -196,9 +200,9 @@ def _write_batch(given: dict[str, str]) -> int:
     if not output:
         raise UserError("distill batch write: name the file to write with --output=FILE")
     job = _Job(given)
-    if not job.config["teacher_base_url"]:
+    identity, path = job.endpoint(), Path(output).expanduser()
+    if identity is None:
         raise UserError(f"distill batch write: the teacher {job.config['teacher']} has no Batch API; --teacher=openai")
-    identity, path = job.identity(), Path(output).expanduser()
     with RequestStore(job.store_path) as store:
         teacher = UnaskedTeacher(identity, store)
         try:

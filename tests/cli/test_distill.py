@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import subprocess
+import sys
+import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -92,6 +95,29 @@ def test_a_budget_stops_in_time_and_the_same_command_goes_on(
     assert set(asked.values()) == {1}
 
 
+def test_killed_in_the_middle_it_goes_on_where_it_was(
+    words: list[str], server: ChatServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    server.delay = 0.2
+    program = [sys.executable, "-m", "recbole_routedk", *words, "--teacher_concurrency=1"]
+    running = subprocess.Popen(program, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 120
+    while len(server.bodies) < 4 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    running.kill()
+    running.wait()
+    server.delay = 0.0
+
+    assert main(words) == 0
+
+    requests, cached, asked, failed = table(capsys.readouterr().out)["thought"][:4]
+    assert (requests, failed) == ("10", "0")
+    assert 3 <= int(cached) == 10 - int(asked)
+    times = Counter(json.dumps(body) for body in server.bodies)
+    assert len(times) == 10
+    assert times.total() <= 10 + 1  # the one that was under way
+
+
 def test_a_budget_without_a_price_names_the_key_to_set(
     words: list[str], server: ChatServer, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -128,6 +154,19 @@ def test_a_dry_run_knows_what_is_stored_and_how_long_answers_are(
     assert (requests, cached, asked, output_tokens) == ("13", "10", "3", "30")
     assert "the mean of the model's stored answers" in output
     assert len(server.bodies) == 10
+
+
+def test_a_dry_run_of_a_model_on_this_machine_counts_its_tokens(
+    toy_data: Path, tiny_student_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["distill", "--dataset=toy", f"--data_path={toy_data}", "--knowledge_format=thoughts", "--teacher=local"]
+
+    assert main([*words, f"--teacher_model={tiny_student_folder}", "--dry_run"]) == 0
+
+    output = capsys.readouterr().out
+    assert "counted with the teacher's own tokenizer" in output
+    assert table(output)["thought"][-1] == "$0.0000"
+    assert int(table(output)["thought"][4].replace(",", "")) > 1000
 
 
 def test_a_batch_file_takes_the_place_of_calls(

@@ -88,6 +88,10 @@ class LocalTeacher:
             for batch in _batches(prompts, self._batch_size):
                 yield from self._answered(batch)
 
+    def count_tokens(self, request: Request) -> int:
+        """Return a request's length in the model's own tokens, 0 for one that it cannot read; loads the model."""
+        return len(self._encoded(request)[0])
+
     @cached_property
     def _loaded(self) -> Student:
         return load_student(self._model, revision=self._revision, dtype=_DTYPES[self._dtype], device=str(self._device))
@@ -132,7 +136,7 @@ class LocalTeacher:
         share = (time.perf_counter() - start) / len(batch)
         for (request, prompt), ids in zip(batch, answers, strict=True):
             usage = Usage(len(prompt), len(ids))
-            text = self._loaded.tokenizer.decode(ids, skip_special_tokens=True)
+            text: Any = self._loaded.tokenizer.decode(ids, skip_special_tokens=True)
             failure = ""
             if not ids or ids[-1] not in self._ends:
                 failure = "the answer was cut off at teacher_max_tokens"
@@ -150,7 +154,8 @@ class LocalTeacher:
         # Of the key the first 63 bits: it tells seed, sample and conversation apart.
         seeds = [int(request_key(self.identity, request)[:16], 16) >> 1 for request, _ in batch]
         noise = GumbelNoise([sampling.temperature for sampling in samplings], seeds)
-        generated = self._loaded.model.generate(
+        model: Any = self._loaded.model
+        generated = model.generate(
             input_ids=padded,
             attention_mask=mask,
             generation_config=GenerationConfig(
