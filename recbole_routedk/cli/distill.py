@@ -60,6 +60,7 @@ Examples
 """
 BUDGET_REACHED = 3
 INTERRUPTED = 130
+MOST_IN_BATCH = 50_000
 _OTHER_SPLITS = ("valid", "test")
 
 
@@ -165,6 +166,8 @@ def _distil(job: _Job) -> int:
             print(*job.report_lines, "", sep="\n")
             print(*table_lines(metered.tallies, price, teacher.identity.model), sep="\n")
             print(f"{metered.seconds:.1f} s, {metered.tokens_per_second():.1f} output tokens/s; store: {store.path}")
+            if failed := metered.total().failures:
+                print(f"{failed} requests failed; the same command asks them again ('distill show --failures')")
     if last:
         print(last, file=sys.stderr)
     return code
@@ -213,6 +216,8 @@ def _write_batch(given: dict[str, str]) -> int:
             write_texts({path: "".join(f"{line}\n" for line in batch_lines(identity, teacher.unanswered))})
             print(f"{len(teacher.unanswered)} requests written to {path}; hand it to the Batch API, then:")
             print(f"  distill batch read OUTPUT.jsonl --store={store.path}")
+            if len(teacher.unanswered) > MOST_IN_BATCH:
+                print(f"OpenAI takes at most {MOST_IN_BATCH:,} requests a file: split it, a request is a line.")
             print("Later steps need these answers: write again afterwards, until nothing is left to be asked.")
         else:
             print("Everything is answered already; no file is written.")

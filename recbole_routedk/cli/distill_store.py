@@ -67,9 +67,9 @@ def default_store() -> Path:
 def _show(store: RequestStore, args: argparse.Namespace) -> int:
     for row in islice(store.rows(args.task, args.failures, args.session), max(0, args.limit)):
         print(*_row_lines(row), "", sep="\n")
-    print(f"{'task':<10}{'model':<32}{'answers':>10}{'failures':>10}{'input tok':>14}{'output tok':>14}")
+    print(f"{'task':<10}{'model':<32}{'answers':>10}{'unanswered':>12}{'input tok':>14}{'output tok':>14}")
     for count in store.counts():
-        numbers = f"{count.answers:>10,}{count.failures:>10,}{count.input_tokens:>14,}{count.output_tokens:>14,}"
+        numbers = f"{count.answers:>10,}{count.failures:>12,}{count.input_tokens:>14,}{count.output_tokens:>14,}"
         print(f"{count.task:<10}{_printable(count.model)[:30]:<32}{numbers}")
     return 0
 

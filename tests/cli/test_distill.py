@@ -16,6 +16,10 @@ from chat_server import INPUT_TOKENS, OUTPUT_TOKENS, ChatServer, chat_server, co
 from toy import toy_splits
 
 from recbole_routedk.cli.dispatch import main
+from recbole_routedk.cli.run import parse_settings
+from recbole_routedk.config import Config
+from recbole_routedk.data.dataset import BundleDataset
+from recbole_routedk.distill.source import KnowledgeSource
 
 KEY = "sk-never-to-be-seen-anywhere"
 STORE = Path("output/knowledge.sqlite")
@@ -75,6 +79,20 @@ def test_other_splits_are_asked_about_without_their_labels(
     assert (len(server.bodies), len(gold_shown)) == (16, 10)
     thought = table(capsys.readouterr().out)["thought"]
     assert thought[-3:] == ["1,600", "160", f"${16 * COST:.4f}"]
+
+
+def test_a_model_that_is_trained_afterwards_asks_nothing(words: list[str], server: ChatServer) -> None:
+    assert main([*words, "--split=valid,test"]) == 0
+    asked = len(server.bodies)
+
+    config = Config("RouteDK", "toy", command_line=parse_settings(words[2:]))
+    train, _, test = BundleDataset(config).build()
+    source = KnowledgeSource(config, train.labelled_sessions)
+    thoughts = [known.thought for known in [*source.for_training(), *source.for_sessions(test.sessions)]]
+
+    assert all(thought is not None and thought.groups == (frozenset({1, 2}),) for thought in thoughts)
+    assert len(thoughts) == 13
+    assert len(server.bodies) == asked
 
 
 def test_a_budget_stops_in_time_and_the_same_command_goes_on(
