@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from typing import Any
 
 from jinja2.exceptions import TemplateError
 from transformers import PreTrainedTokenizerBase
@@ -32,7 +33,7 @@ class ConversationEncoder:
 
     def encode(self, messages: Sequence[Message]) -> list[int]:
         """Return the tokens of a conversation up to where the model's next answer starts."""
-        turns = [(message.role, message.content) for message in messages]
+        turns: list[Turn] = [(message.role, message.content) for message in messages]
         for form in (turns, _without_system(turns)):
             rendered = self._rendered([role for role, _ in form])
             if rendered is not None:
@@ -46,7 +47,7 @@ class ConversationEncoder:
             return None
         slots = [{"role": role, "content": _SLOT.format(place)} for place, role in enumerate(roles)]
         try:
-            text = self._tokenizer.apply_chat_template(
+            text: Any = self._tokenizer.apply_chat_template(
                 slots,
                 tokenize=False,
                 add_generation_prompt=True,

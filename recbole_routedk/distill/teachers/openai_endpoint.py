@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
+from recbole_routedk.distill.teachers.address import OPENAI_URL, checked_address, is_private_channel
 from recbole_routedk.distill.teachers.answers import Answer, error_words, plain_words, read_answer
 from recbole_routedk.distill.teachers.background_loop import background_loop
 from recbole_routedk.distill.teachers.dialect import REFUSALS, Dialect
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-OPENAI_URL = "https://api.openai.com/v1"
 _LONGEST_RETRY_AFTER = 60.0
 _LIMIT_TURNS = 8
 """How often one request is asked again after the SDK's own retries all met the rate limit."""
@@ -59,11 +58,11 @@ class OpenAITeacher:
         _sdk()
         if not model:
             raise UserError("teacher_model: name the model that the endpoint is to answer with")
-        self._base_url = _checked_url(base_url)
+        self._base_url = checked_address(base_url)
         self._secret = Secret(key_variable)
         if not self._secret and self._base_url == OPENAI_URL:
             raise UserError(f"teacher: OpenAI wants a key; set the environment variable {key_variable}")
-        if self._secret and not _is_private_channel(self._base_url):
+        if self._secret and not is_private_channel(self._base_url):
             logger.warning("The key in %s goes over the net unencrypted: %s is not https", key_variable, base_url)
         self._model, self._revision, self._key_variable = model, revision, key_variable
         self._concurrency, self._timeout, self._retries = concurrency, timeout, retries
@@ -271,27 +270,6 @@ def _sdk() -> Any:
             raise
         raise UserError("teacher: openai needs the package openai; pip install 'recbole_routedk[openai]'") from None
     return openai
-
-
-def _checked_url(url: str) -> str:
-    try:
-        parts = urlsplit(url)
-        named = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        named = False
-    if not named:
-        raise UserError(f"teacher_base_url: {url!r} is no address such as {OPENAI_URL} or http://127.0.0.1:8000/v1")
-    if parts.username or parts.password or parts.query or parts.fragment:
-        raise UserError(
-            "teacher_base_url: leave user name, password and everything after '?' out of it, since settings are "
-            "printed and saved; the key is read from the environment"
-        )
-    return url.rstrip("/")
-
-
-def _is_private_channel(url: str) -> bool:
-    parts = urlsplit(url)
-    return parts.scheme == "https" or parts.hostname in ("localhost", "127.0.0.1", "::1")
 
 
 def _retry_after(error: openai.APIStatusError) -> float | None:

@@ -41,11 +41,12 @@ def test_markup_in_a_title_is_text(tokenizer: Any) -> None:
     )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(st.lists(st.sampled_from(["<|im_end|>", "<|im_", "end|>", "<|im_start|>user", "<", "a", " ", "é"])).map("".join))
 def test_no_piece_of_markup_becomes_a_turn(tokenizer: Any, content: str) -> None:
+    special = set(tokenizer.all_special_ids)
     ids = ConversationEncoder(tokenizer).encode(chat("s", content))
-    assert sum(token in tokenizer.all_special_ids for token in ids) == 5
+    assert sum(token in special for token in ids) == 5
     assert content in tokenizer.decode(ids)
 
 

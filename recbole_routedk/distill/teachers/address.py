@@ -1,0 +1,32 @@
+"""Addresses of OpenAI-compatible endpoints."""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+from recbole_routedk.errors import UserError
+
+OPENAI_URL = "https://api.openai.com/v1"
+
+
+def checked_address(url: str) -> str:
+    """Return a base URL without a slash at its end; UserError where it is none, or holds a secret."""
+    try:
+        parts = urlsplit(url)
+        named = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        named = False
+    if not named:
+        raise UserError(f"teacher_base_url: {url!r} is no address such as {OPENAI_URL} or http://127.0.0.1:8000/v1")
+    if parts.username or parts.password or parts.query or parts.fragment:
+        raise UserError(
+            "teacher_base_url: leave user name, password and everything after '?' out of it, since settings are "
+            "printed and saved; the key is read from the environment"
+        )
+    return url.rstrip("/")
+
+
+def is_private_channel(url: str) -> bool:
+    """Whether what is sent there is encrypted or stays on this machine."""
+    parts = urlsplit(url)
+    return parts.scheme == "https" or parts.hostname in ("localhost", "127.0.0.1", "::1")
