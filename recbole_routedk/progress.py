@@ -3,9 +3,24 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 from tqdm import tqdm
+
+_SHOWN = ContextVar("progress_shown", default=True)
+
+
+@contextmanager
+def progress_shown(shown: bool) -> Iterator[None]:
+    """Hide every bar within where ``shown`` is False, also those of parts that know no settings."""
+    before = _SHOWN.set(shown)
+    try:
+        yield
+    finally:
+        _SHOWN.reset(before)
 
 
 def progress_bar(total: int, title: str, unit: str, shown: bool = True) -> tqdm[Any]:
@@ -14,7 +29,7 @@ def progress_bar(total: int, title: str, unit: str, shown: bool = True) -> tqdm[
         total=total,
         desc=title,
         unit=unit,
-        disable=not shown,
+        disable=not (shown and _SHOWN.get()),
         leave=False,
         delay=1,
         mininterval=0.5 if sys.stderr.isatty() else 30,

@@ -16,6 +16,7 @@ from recbole_routedk.data.dataset import BundleDataset
 from recbole_routedk.errors import UserError
 from recbole_routedk.leaderboard import write_leaderboard
 from recbole_routedk.model.bundle_generator import BundleGenerator
+from recbole_routedk.progress import progress_shown
 from recbole_routedk.registry import resolve_model
 from recbole_routedk.run_log import logging_to
 from recbole_routedk.trainer import BundleTrainer
@@ -44,7 +45,8 @@ def run_recbole_routedk(
     folder gets the checkpoints, settings, test predictions and this result. Raises UserError.
     """
     config = Config(model, dataset, config_file_list, config_dict, command_line, companions)
-    with logging_to(config.run_folder / LOG_FILE if saved else None, config["state"]):
+    log_file = config.run_folder / LOG_FILE if saved else None
+    with logging_to(log_file, config["state"]), progress_shown(config["show_progress"]):
         init_seed(config["seed"], config["reproducibility"])
         generator, _, train_data, valid_data, test_data = _build(config)
         if saved:
@@ -144,7 +146,7 @@ def evaluate_saved(
 ) -> dict[str, Any]:
     """Evaluate a saved run on the test split, without training; nothing in the run folder changes."""
     config, generator, _, _, valid_data, test_data = load_data_and_model(folder, overrides, model_class)
-    with logging_to(None, config["state"]):
+    with logging_to(None, config["state"]), progress_shown(config["show_progress"]):
         trainer = BundleTrainer(config, generator)
         show = config["show_progress"]
         valid = trainer.evaluate(valid_data, load_best_model=False, show_progress=show)

@@ -7,6 +7,7 @@ order is shuffled in training, so knowledge is kept by position and moved along.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from textwrap import shorten
@@ -112,7 +113,9 @@ def _pattern_parts(matches: Sequence[PatternMatch]) -> list[Part]:
     parts: list[Part] = ["Patterns:"]
     for match in matches:
         pattern = match.pattern
-        parts += [f" {'+'.join(map(_short, pattern.parts))}={_digit(pattern.confidence)}", *sorted(match.items), ";"]
+        counts = Counter(map(_short, pattern.parts))
+        told = "+".join(part if count == 1 else f"{count} {part}" for part, count in counts.items())
+        parts += [f" {told}={_digit(pattern.confidence)}", *sorted(match.items), ";"]
     return parts if matches else ["Patterns: none known;"]
 
 

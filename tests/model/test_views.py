@@ -71,6 +71,9 @@ def test_the_strongest_pairs_are_kept_where_there_is_room_for_few() -> None:
 
 def test_the_pattern_view_names_parts_confidence_and_items() -> None:
     assert text(knowledge(example(), ("patterns",), SETTINGS)) == "Patterns: cups+teas=7 A B;"
+    twice = (PatternMatch(Pattern("category", ("cups", "cups", "teas"), 0.01, 0.75), (0, 1, 3)),)
+    seen = Example(example().session, SessionKnowledge(twice))
+    assert text(knowledge(seen, ("patterns",), SETTINGS)) == "Patterns: 2 cups+teas=7 A B D;"
     bare = Example(example().session, SessionKnowledge())
     assert text(knowledge(bare, ("patterns",), SETTINGS)) == "Patterns: none known;"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import asdict
 from typing import Any
 
 from recbole_routedk.cache import cache_folder
@@ -40,6 +41,12 @@ class Reader:
         rows = zip(self._train, known, similar, strict=True)
         return [Example(labelled.session, each, labelled.bundles, line) for labelled, each, line in rows]
 
+    def general(self) -> dict[str, list[dict[str, Any]]]:
+        """Return the patterns and rules of all training sessions, as they hold for sessions without labels."""
+        patterns = self._source.patterns() if self._source else ()
+        rules = self._source.rules() if self._source else ()
+        return {"patterns": [asdict(each) for each in patterns], "rules": [asdict(each) for each in rules]}
+
     def for_sessions(self, sessions: Sequence[Session]) -> list[Example]:
         """Return an example without bundles for each session."""
         unread = [session for session in dict.fromkeys(sessions) if session not in self._read]
@@ -54,12 +61,12 @@ class Reader:
 class _OfFormats:
     """The settings of a run, with only those formats of knowledge that are needed."""
 
-    def __init__(self, config: Any, formats: list[str]) -> None:
+    def __init__(self, config: Any, formats: Sequence[str]) -> None:
         self._config = config
         self._formats = formats
 
     def __getitem__(self, key: str) -> Any:
-        return self._formats if key == "knowledge_format" else self._config[key]
+        return list(self._formats) if key == "knowledge_format" else self._config[key]
 
     def __contains__(self, key: str) -> bool:
         return key in self._config

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from logging import getLogger
 from pathlib import Path
 from typing import Any
@@ -155,15 +155,9 @@ class StudentModel(BundleGenerator):
         for index, expert in enumerate(student.experts if self.gradient_trained else ()):
             target = folder / "experts" / expert
             save_expert(target, student.fused, index, student.settings, self.prompts.start_ids, student.name)
-        if self.examples:
-            patterns = {match.pattern: None for example in self.examples for match in example.known.patterns}
-            rules = {match.rule: None for example in self.examples for match in example.known.rules}
-            told = {
-                "patterns": [asdict(pattern) for pattern in patterns],
-                "rules": [asdict(rule) for rule in rules],
-                "training_sessions": {each.session.session_id: self._knowledge_texts(each) for each in self.examples},
-            }
-            write_json(folder / "knowledge.json", told)
+        if self.reader is not None and self.examples:
+            sessions = {each.session.session_id: self._knowledge_texts(each) for each in self.examples}
+            write_json(folder / "knowledge.json", {**self.reader.general(), "training_sessions": sessions})
 
     def _knowledge_texts(self, example: Example) -> dict[str, str]:
         needed = {each for _, lesson in self.lessons for each in lesson.needs} | set(self.inference.needs)
