@@ -18,7 +18,7 @@ from recbole_routedk.distill.store.meter import MeteredTeacher, table_lines
 from recbole_routedk.distill.store.request_store import RequestStore
 from recbole_routedk.distill.store.stored_teacher import StoredTeacher
 from recbole_routedk.distill.store.transfer import StepUnansweredError, UnaskedTeacher, batch_lines
-from recbole_routedk.distill.teachers.protocol import Identity, Task, Teacher
+from recbole_routedk.distill.teachers.protocol import Identity, Task, Teacher, Usage
 from recbole_routedk.errors import UserError
 
 if TYPE_CHECKING:
@@ -178,7 +178,8 @@ def _dry_run(job: _Job) -> int:
 
     stand_in = StatisticalCompletion(job.train, job.config["seed"])
     endpoint = job.endpoint()
-    teacher: Any = None if endpoint else job.teacher()
+    here = stand_in if job.config["teacher"] == "statistical" else None
+    teacher: Any = None if endpoint else here or job.teacher()
     counts = getattr(teacher, "count_tokens", None)
     identity = endpoint or teacher.identity
     price = price_of(identity, job.config["teacher_prices"])
@@ -195,6 +196,10 @@ def _dry_run(job: _Job) -> int:
         print(f"Output tokens for {_names(dry.measured)}: the mean of the model's stored answers.")
     if guessed:
         print(f"Output tokens for {_names(guessed)}: estimates from the statistical teacher's answers.")
+    if job.budget is not None and price is not None:
+        total = metered.total()
+        cost = price.cost(Usage(total.input_tokens, total.output_tokens))
+        print(f"--budget={job.budget:g} would {'do' if cost <= job.budget else 'stop it on the way'}.")
     return 0
 
 

@@ -165,12 +165,13 @@ def test_a_dry_run_knows_what_is_stored_and_how_long_answers_are(
     assert main(words) == 0
     capsys.readouterr()
 
-    assert main([*words, "--dry_run", "--split=test"]) == 0
+    assert main([*words, "--dry_run", "--split=test", "--budget=0.01"]) == 0
 
     output = capsys.readouterr().out
     requests, cached, asked, _, _, output_tokens, _ = table(output)["thought"]
     assert (requests, cached, asked, output_tokens) == ("13", "10", "3", "30")
     assert "the mean of the model's stored answers" in output
+    assert "--budget=0.01 would stop it on the way" in output
     assert len(server.bodies) == 10
 
 
