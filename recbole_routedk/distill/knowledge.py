@@ -44,9 +44,10 @@ class PatternMatch:
 class Rule:
     """A statement about bundles that training sessions support.
 
-    ``support`` counts the sessions in which items of the two sides ``left`` and ``right`` stand in one bundle,
-    ``confidence`` is their share of all sessions that hold both sides: low where the rule says "apart". A rule
-    about bundles in general has no sides; then the two say in which sessions it was found.
+    ``support`` counts the sessions in which items of the two sides ``left`` and ``right`` stand in one bundle.
+    ``confidence`` is the share of such pairs of items that are bundled, a mean over the sessions that hold both
+    sides: low where the rule says "apart". A rule about bundles in general has no sides; then the two say how many
+    batches of sessions a teacher stated it for, and which share of them.
     """
 
     text: str
@@ -61,7 +62,7 @@ class ScoredRule(Rule):
     """A rule with what it is worth on training sessions.
 
     ``coverage`` is the share of sessions in which it speaks about a pair of items, ``precision`` the share of
-    these in which the gold bundles agree with its verdict.
+    these pairs on which the gold bundles agree with its verdict, a mean over these sessions.
     """
 
     verdict: Verdict

@@ -41,15 +41,17 @@ class KnowledgeOptions:
         """
 
         def setting(key: str, default: Any) -> Any:
-            value = settings[key] if key in settings else None  # noqa: SIM401 (a Config has no get)
-            return default if value is None else value
+            return _setting(settings, key, default)
 
         formats = tuple(setting("knowledge_format", ("rules", "thoughts")))
         _check("knowledge_format", formats, FORMATS)
         check = setting("thought_check", THOUGHT_CHECKS[0])
         _check("thought_check", (check,), THOUGHT_CHECKS)
-        seed = int(setting("seed", 0))
-        sampling = Sampling(setting("teacher_temperature", 0.0), setting("teacher_max_tokens", 512))
+        seed, temperature = int(setting("seed", 0)), float(setting("teacher_temperature", 0.0))
+        # A greedy answer depends on no seed: then runs with other seeds find it in the store.
+        drawn_with = seed if temperature else 0
+        sampling = Sampling(temperature, setting("teacher_max_tokens", 512))
+        gold, attempts = setting("thought_gold", False), setting("thought_attempts", 3)
         return cls(
             teacher=setting("teacher", STATISTICAL),
             store=Path(setting("knowledge_store", Path(setting("output_dir", "output")) / "knowledge.sqlite")),
@@ -57,14 +59,20 @@ class KnowledgeOptions:
             ratio=float(setting("knowledge_ratio", 1.0)),
             strategy=setting("knowledge_sampling", "random"),
             seed=seed,
-            thoughts=ThoughtSettings(
-                sampling, setting("thought_gold", False), check, setting("thought_attempts", 3), seed
-            ),
-            review=ReviewSettings(sampling, setting("rule_batch", 8), seed),
+            thoughts=ThoughtSettings(sampling, gold, check, attempts, drawn_with),
+            review=ReviewSettings(sampling, setting("rule_batch", 8), drawn_with),
             selection=RuleSelection(setting("rule_least_precision", 0.0), setting("rule_least_coverage", 0.0)),
             thresholds=PatternThresholds(setting("pattern_support", 0.001), setting("pattern_confidence", 0.001)),
             show_progress=setting("show_progress", True),
         )
+
+
+def _setting(settings: Any, key: str, default: Any) -> Any:
+    try:
+        value = settings[key]
+    except KeyError:
+        return default
+    return default if value is None else value
 
 
 def _check(key: str, values: tuple[str, ...], known: tuple[str, ...]) -> None:

@@ -96,6 +96,7 @@ class RuleScorer:
         index = PairIndex(sides)
         size = int(folds.max(initial=0)) + 1
         self._met, self._joined = (np.zeros((size, len(sides)), dtype=np.int64) for _ in range(2))
+        self._share = np.zeros((size, len(sides)))
         self._pairs, self._bundled = np.zeros(size, dtype=np.int64), np.zeros(size, dtype=np.int64)
         self._sessions = np.bincount(folds, minlength=size)
         for own, seen, fold in zip(labelled, traits, folds.tolist(), strict=True):
@@ -111,22 +112,25 @@ class RuleScorer:
         bundled = {(i, j) for bundle in labelled.bundles for i in bundle for j in bundle if i < j}
         self._pairs[fold] += items * (items - 1) // 2
         self._bundled[fold] += len(bundled)
-        self._met[fold, list(spoken)] += 1
-        self._joined[fold, [row for row, pairs in spoken.items() if not bundled.isdisjoint(pairs)]] += 1
+        for row, pairs in spoken.items():
+            hits = sum(pair in bundled for pair in pairs)
+            self._met[fold, row] += 1
+            self._joined[fold, row] += hits > 0
+            self._share[fold, row] += hits / len(pairs)
 
     def book(self, without_fold: int | None = None) -> RuleBook:
         """Return the rules that all folds but one propose and support."""
         counted = np.arange(len(self._pairs)) != (-1 if without_fold is None else without_fold)
-        met, joined = self._met[counted].sum(0), self._joined[counted].sum(0)
+        met, joined, share = (table[counted].sum(0) for table in (self._met, self._joined, self._share))
         sessions = int(self._sessions[counted].sum())
         base_rate = float(self._bundled[counted].sum()) / max(1, int(self._pairs[counted].sum()))
-        strengths = _strengths(met, joined, base_rate)
+        strengths = _strengths(met, joined, share, base_rate)
         sided = []
         for row in np.flatnonzero(strengths).tolist():
             verdict: Verdict = "together" if strengths[row] > 0 else "apart"
             proposed = _most_proposed(self._proposals.get(_Key(verdict, self._sides[row]), {}), without_fold)
             if proposed is not None:
-                rule = _scored(proposed[0], int(met[row]), int(joined[row]), sessions)
+                rule = _scored(proposed[0], int(met[row]), int(joined[row]), float(share[row]), sessions)
                 if self._good_enough(rule):
                     sided.append((float(strengths[row]), self._sides[row], rule))
         return RuleBook(self._general(without_fold), sided)
@@ -187,9 +191,9 @@ def _most_proposed(wordings: dict[_Wording, int], without_fold: int | None) -> t
     return min(counts, key=lambda rule: (-counts[rule], rule.text, rule.left)), counts.total()
 
 
-def _strengths(met: NDArray[np.int64], joined: NDArray[np.int64], base_rate: float) -> Floats:
+def _strengths(met: NDArray[np.int64], joined: NDArray[np.int64], share: Floats, base_rate: float) -> Floats:
     """Return how surely each pair of sides differs from any pair (z-score; negative: apart), 0 where it does not."""
-    smoothed = (joined + _PRIOR_SESSIONS * base_rate) / (met + _PRIOR_SESSIONS)
+    smoothed = (share + _PRIOR_SESSIONS * base_rate) / (met + _PRIOR_SESSIONS)
     spread = np.sqrt(max(base_rate * (1.0 - base_rate), 1e-6) / np.maximum(met, 1))
     score = (smoothed - base_rate) / spread
     together = (smoothed >= min(0.9, _CLEARLY_ABOVE * base_rate)) & (score > _LEAST_STRENGTH)
@@ -199,8 +203,8 @@ def _strengths(met: NDArray[np.int64], joined: NDArray[np.int64], base_rate: flo
     return np.where(together | apart, score, 0.0)
 
 
-def _scored(proposal: ProposedRule, met: int, joined: int, sessions: int) -> ScoredRule:
-    confidence = joined / met
+def _scored(proposal: ProposedRule, met: int, joined: int, share: float, sessions: int) -> ScoredRule:
+    confidence = share / met
     together = proposal.verdict == "together"
     counted = f"support {joined}, {confidence:.0%}" if together else f"{joined} of {met} sessions"
     return ScoredRule(

@@ -58,7 +58,9 @@ class AffinityModel:
     """Pair probabilities from titles, fitted on the co-bundled pairs of training sessions.
 
     What is predicted for a training session (``out_of_fold``) comes from category votes, evidence and
-    classifiers that were fitted on the other folds.
+    classifiers that were fitted on the other folds. Its labels have one weak way left to it: rows of the other
+    folds, which the classifier learns from, were described by evidence that rests on all folds but their own.
+    Closing it would take five times the work.
     """
 
     def __init__(self, encoder: SentenceEncoder, category_depth: int, seed: int) -> None:

@@ -14,7 +14,7 @@ from recbole_routedk.distill.statistical.traits import ItemTraits
 
 _FEWEST_TITLES_OF_A_WORD = 5
 _MOST_WORDS = 600
-_MOST_CROSSED_WORDS = 150  # words of two titles make quadratically many patterns
+_MOST_CROSSED_WORDS = 200  # words of two titles make quadratically many patterns
 
 
 class PatternKind(Enum):
