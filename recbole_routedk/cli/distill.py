@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
-from contextlib import nullcontext
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,8 +18,10 @@ from recbole_routedk.distill.store.meter import MeteredTeacher, table_lines
 from recbole_routedk.distill.store.request_store import RequestStore
 from recbole_routedk.distill.store.stored_teacher import StoredTeacher
 from recbole_routedk.distill.store.transfer import StepUnansweredError, UnaskedTeacher, batch_lines
+from recbole_routedk.distill.teachers.address import checked_address
 from recbole_routedk.distill.teachers.protocol import Identity, Task, Teacher, Usage
 from recbole_routedk.errors import UserError
+from recbole_routedk.progress import progress_shown
 
 if TYPE_CHECKING:
     from recbole_routedk.config import Config
@@ -79,16 +81,21 @@ def run(argv: Sequence[str]) -> int:
     if any(word in ("-h", "--help") for word in words):
         print(help_text())
         return 0
-    if words[:2] == ["batch", "write"]:
-        return _write_batch(parse_settings(words[2:]))
     if words[:2] == ["batch", "read"]:
         return distill_store.main(["read", *words[2:]])
-    if words and not words[0].startswith("--"):
+    batch = words[:2] == ["batch", "write"]
+    if words and not words[0].startswith("--") and not batch:
         raise UserError(f"distill {words[0]}: there is no such form; see 'distill --help'")
-    given = parse_settings(words)
-    if given.pop("dry_run", "False").lower() in ("true", "yes", "1"):
-        return _dry_run(_Job(given))
-    return _distil(_Job(given))
+    given = parse_settings(words[2:] if batch else words)
+    output = given.pop("output", "") if batch else ""
+    if batch and not output:
+        raise UserError("distill batch write: name the file to write with --output=FILE")
+    dry = given.pop("dry_run", "False").lower() in ("true", "yes", "1")
+    job = _Job(given)
+    with job.watched():
+        if batch:
+            return _write_batch(job, Path(output).expanduser())
+        return _dry_run(job) if dry else _distil(job)
 
 
 class _Job:
@@ -120,19 +127,25 @@ class _Job:
         by_split = {"valid": valid.sessions, "test": test.sessions}
         self.sessions: list[Session] = [session for split in self.splits for session in by_split[split]]
 
+    @contextmanager
+    def watched(self) -> Iterator[None]:
+        """Show log and bars within the block as the settings say."""
+        from recbole_routedk.run_log import logging_to
+
+        with logging_to(None, self.config["state"]), progress_shown(self.config["show_progress"]):
+            yield
+
     def learn(self, teacher: Teacher) -> None:
         """Ask the teacher for all that is wanted; ``report_lines`` then says what came of it, also where it stopped."""
         from recbole_routedk.distill.source import KnowledgeSource
-        from recbole_routedk.run_log import logging_to
 
-        with logging_to(None, self.config["state"]):
-            source = KnowledgeSource(self.config, self.train, teacher=teacher)
-            try:
-                source.for_training()
-                if self.sessions:
-                    source.for_sessions(self.sessions)
-            finally:
-                self.report_lines = source.report.lines()
+        source = KnowledgeSource(self.config, self.train, teacher=teacher)
+        try:
+            source.for_training()
+            if self.sessions:
+                source.for_sessions(self.sessions)
+        finally:
+            self.report_lines = source.report.lines()
 
     def teacher(self) -> Teacher:
         """Make the teacher that is to be asked."""
@@ -145,7 +158,7 @@ class _Job:
         config: Any = self.config
         if not config["teacher_base_url"]:
             return None
-        address = config["teacher_base_url"].rstrip("/")
+        address = checked_address(config["teacher_base_url"])
         return Identity(config["teacher"], config["teacher_model"], config["teacher_revision"] or "", address)
 
 
@@ -203,12 +216,8 @@ def _dry_run(job: _Job) -> int:
     return 0
 
 
-def _write_batch(given: dict[str, str]) -> int:
-    output = given.pop("output", "")
-    if not output:
-        raise UserError("distill batch write: name the file to write with --output=FILE")
-    job = _Job(given)
-    identity, path = job.endpoint(), Path(output).expanduser()
+def _write_batch(job: _Job, path: Path) -> int:
+    identity = job.endpoint()
     if identity is None:
         raise UserError(f"distill batch write: the teacher {job.config['teacher']} has no Batch API; --teacher=openai")
     with RequestStore(job.store_path) as store:
