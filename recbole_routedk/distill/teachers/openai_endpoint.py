@@ -30,7 +30,7 @@ _LONGEST_RETRY_AFTER = 60.0
 _LIMIT_TURNS = 8
 """How often one request is asked again after the SDK's own retries all met the rate limit."""
 _LOST_IN_A_ROW = 10
-"""So many requests without any connection, one after the other, and the endpoint counts as gone."""
+"""So many failed connections and server errors without an answer between them, and the endpoint counts as gone."""
 _QUOTED = 300
 _CHATTY_LOGGERS = ("openai", "httpx", "httpx2", "httpcore", "httpcore2")
 
@@ -247,9 +247,15 @@ class OpenAITeacher:
                 f"{self._base_url} knows no model {self._model!r}, or is not where the API is (an OpenAI-compatible "
                 f"server's often ends in /v1); it answered {status}: {self._words(error)}"
             )
-        self._reached, self._lost = True, 0
-        tried = f", {self._tries()}" if status >= 500 else ""
-        return Answer(None, f"the endpoint answered {status}{tried}: {self._words(error)}")
+        self._reached = True
+        if status < 500:
+            return Answer(None, f"the endpoint answered {status}: {self._words(error)}")
+        self._lost += 1
+        if self._lost >= _LOST_IN_A_ROW:
+            raise self._user_error(
+                f"{self._base_url} failed {self._lost} times in a row ({status}: {self._words(error)})"
+            )
+        return Answer(None, f"the endpoint answered {status}, {self._tries()}: {self._words(error)}")
 
     def _words(self, error: openai.APIStatusError) -> str:
         return plain_words(self._secret.scrubbed(error_words(error.body)), _QUOTED)

@@ -188,6 +188,13 @@ def test_a_server_that_goes_away_fails_a_few_requests_and_then_ends_the_run() ->
     assert all("connection failed" in r.failure for r in got[1:])
 
 
+def test_a_server_that_only_fails_ends_the_run() -> None:
+    got: list[Response] = []
+    with serving(fails(503, "no workers")) as server, pytest.raises(UserError, match=r"failed 10 times.*no workers"):
+        got.extend(teacher(server.url, concurrency=1).complete(ask() for _ in range(100)))
+    assert [response.failure for response in got] == 9 * ["the endpoint answered 503, tried once: no workers"]
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_each_request_is_answered_once_whatever_fails(seed: int) -> None:
     rng = random.Random(seed)
