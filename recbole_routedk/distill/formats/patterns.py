@@ -92,7 +92,7 @@ class PatternMiner:
         self._found = {kind: _mined([_parts_of_items(own, kind) for own in bundles], _LARGEST[kind]) for kind in _KINDS}
 
     def book(self, without_fold: int | None = None) -> PatternBook:
-        """Return the patterns that are frequent in the bundles of all folds but one, strongest first."""
+        """Return the patterns that are frequent in the bundles of all folds but one: categories, then words."""
         held_out = {number for number, fold in enumerate(self._fold_of_bundle) if fold == without_fold}
         bundles = len(self._fold_of_bundle) - len(held_out)
         fewest = max(_FEWEST_BUNDLES, math.ceil(self._thresholds.support * bundles - 1e-9))
@@ -107,8 +107,10 @@ class PatternMiner:
         return PatternBook(sorted(patterns, key=_strongest_first))
 
 
-def _strongest_first(pattern: Pattern) -> tuple[float, int, str, Parts]:
-    return (-pattern.support * pattern.confidence, -len(pattern.parts), pattern.kind, pattern.parts)
+def _strongest_first(pattern: Pattern) -> tuple[int, float, int, Parts]:
+    # Categories before words (on Electronic's valid sessions the first three patterns then hold in 72%, else 67%).
+    strength = pattern.support * pattern.confidence
+    return (_KINDS.index(pattern.kind), -strength, -len(pattern.parts), pattern.parts)
 
 
 def _of_bundle(traits: ItemTraits, bundle: Sequence[int], words: frozenset[str]) -> ItemTraits:

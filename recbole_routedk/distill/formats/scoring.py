@@ -112,11 +112,11 @@ class RuleScorer:
         bundled = {(i, j) for bundle in labelled.bundles for i in bundle for j in bundle if i < j}
         self._pairs[fold] += items * (items - 1) // 2
         self._bundled[fold] += len(bundled)
-        for row, pairs in spoken.items():
-            hits = sum(pair in bundled for pair in pairs)
-            self._met[fold, row] += 1
-            self._joined[fold, row] += hits > 0
-            self._share[fold, row] += hits / len(pairs)
+        rows = list(spoken)
+        hits = np.array([sum(pair in bundled for pair in pairs) for pairs in spoken.values()], dtype=np.int64)
+        self._met[fold, rows] += 1
+        self._joined[fold, rows] += hits > 0
+        self._share[fold, rows] += hits / np.array([len(pairs) for pairs in spoken.values()], dtype=np.int64)
 
     def book(self, without_fold: int | None = None) -> RuleBook:
         """Return the rules that all folds but one propose and support."""
