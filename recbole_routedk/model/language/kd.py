@@ -39,8 +39,9 @@ class KD(StudentModel):
             raise UserError(
                 f"thought_source: {source} does not go with knowledge_use={use}; take one of {', '.join(_SOURCES[use])}"
             )
-        lessons = _lessons(config["knowledge_format"], use, source)
-        super().__init__(config, dataset, {"student": lessons}, lessons[0], config["lora_rank"])
+        asked, *others = _lessons(config["knowledge_format"], use, source)
+        learnt = () if use == "icl" else (asked, *others)
+        super().__init__(config, dataset, {"student": learnt}, asked, config["lora_rank"])
         if use == "icl":
             self.gradient_trained = False
             self.requires_grad_(False)

@@ -13,22 +13,28 @@ from recbole_routedk.distill.knowledge import SessionKnowledge
 from recbole_routedk.distill.source import KnowledgeSource
 from recbole_routedk.model.language.lessons import Lesson
 from recbole_routedk.model.language.retrieval import SimilarSessions
-from recbole_routedk.model.views import FORMATS, Example
+from recbole_routedk.model.views import FORMATS, Example, Format
 
 
 class Reader:
     """Makes examples of sessions with all that some lessons need; fitted on training sessions alone.
 
-    The teacher is asked for nothing that no lesson needs, and about each session once.
+    The teacher is asked for nothing that no lesson needs, and about each session once. Only thoughts have to be asked
+    for anew about each session: where they are learnt but not read at inference, nobody thinks about a test session.
     """
 
-    def __init__(self, config: Any, train: Sequence[LabelledSession], lessons: Iterable[Lesson]) -> None:
-        needed = {each for lesson in lessons for each in lesson.needs}
-        formats = [each for each in FORMATS if each in needed]
+    def __init__(self, config: Any, train: Sequence[LabelledSession], learnt: Iterable[Lesson], asked: Lesson) -> None:
+        """``learnt`` are the lessons of training sessions, ``asked`` is how other sessions are answered."""
+        needed = {each for lesson in learnt for each in lesson.needs}
+        trained = [each for each in FORMATS if each in needed]
+        read = [each for each in FORMATS if each in asked.reads]
         self._train = train
-        self._source = KnowledgeSource(_OfFormats(config, formats), train) if formats else None
+        self._training_source = _source(config, train, trained)
+        shared = set(read) <= set(trained) and ("thoughts" in read or "thoughts" not in trained)
+        self._source = self._training_source if read and shared else _source(config, train, read)
+        self._training_similar = "similar" in needed
         self._similar: SimilarSessions | None = None
-        if "similar" in needed:
+        if self._training_similar or "similar" in asked.reads:
             encoder = SentenceEncoder(cache_folder() / "titles")
             self._similar = SimilarSessions(train, encoder, config["similar_sessions"])
         self._read: dict[Session, Example] = {}
@@ -36,16 +42,12 @@ class Reader:
     def for_training(self) -> list[Example]:
         """Return an example for each training session; what is known about one is known without its own label."""
         nothing = [SessionKnowledge()] * len(self._train)
-        known = self._source.for_training() if self._source else nothing
-        similar = self._similar.for_training() if self._similar else [""] * len(self._train)
+        known = self._training_source.for_training() if self._training_source else nothing
+        similar = [""] * len(self._train)
+        if self._similar and self._training_similar:
+            similar = self._similar.for_training()
         rows = zip(self._train, known, similar, strict=True)
         return [Example(labelled.session, each, labelled.bundles, line) for labelled, each, line in rows]
-
-    def general(self) -> dict[str, list[dict[str, Any]]]:
-        """Return the patterns and rules of all training sessions, as they hold for sessions without labels."""
-        patterns = self._source.patterns() if self._source else ()
-        rules = self._source.rules() if self._source else ()
-        return {"patterns": [asdict(each) for each in patterns], "rules": [asdict(each) for each in rules]}
 
     def for_sessions(self, sessions: Sequence[Session]) -> list[Example]:
         """Return an example without bundles for each session."""
@@ -56,6 +58,16 @@ class Reader:
             for session, each, line in zip(unread, known, similar, strict=True):
                 self._read[session] = Example(session, each, similar=line)
         return [self._read[session] for session in sessions]
+
+    def general(self) -> dict[str, list[dict[str, Any]]]:
+        """Return the patterns and rules of all training sessions, as they hold for sessions without labels."""
+        source = self._training_source or self._source
+        patterns, rules = (source.patterns(), source.rules()) if source else ((), ())
+        return {"patterns": [asdict(each) for each in patterns], "rules": [asdict(each) for each in rules]}
+
+
+def _source(config: Any, train: Sequence[LabelledSession], formats: Sequence[Format]) -> KnowledgeSource | None:
+    return KnowledgeSource(_OfFormats(config, formats), train) if formats else None
 
 
 class _OfFormats:

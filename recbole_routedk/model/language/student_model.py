@@ -72,16 +72,15 @@ class StudentModel(BundleGenerator):
 
     def prepare(self, train: Sequence[LabelledSession]) -> None:
         """Distil: take the out-of-fold knowledge of each training session."""
-        self.reader = self._reader(train)
+        self.reader = self._reader(train, [lesson for _, lesson in self.lessons])
         self.examples = self.reader.for_training()
         budget = self.config["answer_tokens"]
         too_long = sum(len(self.prompts.answer(example.bundles)) > budget for example in self.examples)
         if too_long:
             logger.warning(f"answer_tokens={budget} is too short for the answers of {too_long} training sessions")
 
-    def _reader(self, train: Sequence[LabelledSession]) -> Reader:
-        lessons = [self.inference, *(lesson for _, lesson in self.lessons)]
-        return Reader(self.config, [self._shortened(labelled) for labelled in train], lessons)
+    def _reader(self, train: Sequence[LabelledSession], learnt: Sequence[Lesson]) -> Reader:
+        return Reader(self.config, [self._shortened(labelled) for labelled in train], learnt, self.inference)
 
     def _shortened(self, labelled: LabelledSession) -> LabelledSession:
         """The first ``max_items`` items and the bundles that lie within them."""
@@ -156,11 +155,13 @@ class StudentModel(BundleGenerator):
             target = folder / "experts" / expert
             save_expert(target, student.fused, index, student.settings, self.prompts.start_ids, student.name)
         if self.reader is not None and self.examples:
-            sessions = {each.session.session_id: self._knowledge_texts(each) for each in self.examples}
+            sessions = {}
+            if self.lessons:
+                sessions = {each.session.session_id: self._knowledge_texts(each) for each in self.examples}
             write_json(folder / "knowledge.json", {**self.reader.general(), "training_sessions": sessions})
 
     def _knowledge_texts(self, example: Example) -> dict[str, str]:
-        needed = {each for _, lesson in self.lessons for each in lesson.needs} | set(self.inference.needs)
+        needed = {each for _, lesson in self.lessons for each in lesson.needs}
         return {
             each: knowledge_text(knowledge(example, (each,), self.view_settings), self.prompts.labels)
             for each in (*FORMATS, "similar")
@@ -178,7 +179,7 @@ class StudentModel(BundleGenerator):
 
     def _answer(self, sessions: Sequence[Session]) -> list[Generation]:
         if self.reader is None:
-            self.reader = self._reader(self.dataset.labelled_sessions)
+            self.reader = self._reader(self.dataset.labelled_sessions, [])
         examples = self.reader.for_sessions(sessions)
         prefill = self.student.read_prefix([self.prompts.prefix(session) for session in sessions])
         suffixes = [self.encoder.suffix(example, self.inference) for example in examples]

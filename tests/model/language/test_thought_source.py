@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -16,38 +17,47 @@ from recbole_routedk.quick_start import load_data_and_model
 from recbole_routedk.student.decoding import decode_free
 
 
-@pytest.mark.parametrize("source", ["retrieved", "target", "written"])
+def run_with(source: str, data: Path, student: Path, output: Path) -> dict[str, Any]:
+    settings = {"fusion": "thought", "thought_source": source, "thought_tokens": 7}
+    return run(data, student, output_dir=str(output), **settings)
+
+
+@pytest.fixture(scope="module")
+def honest(tmp_path_factory: pytest.TempPathFactory, tiny_student_folder: Path) -> dict[str, dict[str, Any]]:
+    """A run with each source."""
+    folder = tmp_path_factory.mktemp("honest")
+    data = write_small(folder / "data", small_splits())
+    sources = ("retrieved", "target", "written")
+    return {source: run_with(source, data, tiny_student_folder, folder / "output") for source in sources}
+
+
+@pytest.mark.parametrize("source, read", [("retrieved", "similar"), ("target", "thoughts"), ("written", "thoughts")])
 def test_no_label_of_a_valid_or_test_session_is_used(
-    small_data: Path, tiny_student_folder: Path, tmp_path: Path, source: str
+    honest: dict[str, dict[str, Any]], tiny_student_folder: Path, tmp_path: Path, source: str, read: str
 ) -> None:
     splits = small_splits()
     changed = SplitSessions(splits.train, tuple(map(relabelled, splits.valid)), tuple(map(relabelled, splits.test)))
     other_data = write_small(tmp_path / "changed", changed)
-    settings = {"fusion": "thought", "thought_source": source}
+    seeing = honest[source]
 
-    honest = run(small_data, tiny_student_folder, output_dir="honest", **settings)
-    blind = run(other_data, tiny_student_folder, output_dir="blind", **settings)
+    blind = run_with(source, other_data, tiny_student_folder, tmp_path / "blind")
 
-    assert f"thought_source={source}" in honest["name"]
-    assert set(predictions(honest)) == {labelled.session.session_id for labelled in splits.test}
-    assert knowledge_file(honest) == knowledge_file(blind)
-    assert all(torch.equal(value, weights(blind)[name]) for name, value in weights(honest).items())
-    assert predictions(honest) == predictions(blind)
-    read = {"retrieved": {"similar"}, "target": {"thoughts"}, "written": {"thoughts"}}[source]
-    assert all(set(texts) == read for texts in knowledge_file(honest)["training_sessions"].values())
+    assert f"thought_source={source}" in seeing["name"]
+    assert set(predictions(seeing)) == {labelled.session.session_id for labelled in splits.test}
+    assert knowledge_file(seeing) == knowledge_file(blind)
+    assert all(torch.equal(value, weights(blind)[name]) for name, value in weights(seeing).items())
+    assert predictions(seeing) == predictions(blind)
+    assert all(set(texts) == {read} for texts in knowledge_file(seeing)["training_sessions"].values())
 
 
-def loaded(small_data: Path, student: Path, **settings: object) -> tuple[StudentModel, list[Session]]:
-    result = run(small_data, student, fusion="thought", **settings)
+def loaded(result: dict[str, Any]) -> tuple[StudentModel, list[Session]]:
     _, model, _, _, _, test_data = load_data_and_model(result["run_folder"])
     assert isinstance(model, StudentModel)
     return model, [labelled.session for labelled in test_data.bundle_dataset.labelled_sessions]
 
 
-def test_the_answer_follows_from_the_thought_that_the_student_wrote(
-    small_data: Path, tiny_student_folder: Path
-) -> None:
-    model, sessions = loaded(small_data, tiny_student_folder, thought_source="written", thought_tokens=7)
+def test_the_answer_follows_from_the_thought_that_the_student_wrote(honest: dict[str, dict[str, Any]]) -> None:
+    model, sessions = loaded(honest["written"])
     answers = model.predict_bundles(sessions)
 
     # By hand: the student thinks, and the thought becomes a part of the prompt.
@@ -68,10 +78,10 @@ def test_the_answer_follows_from_the_thought_that_the_student_wrote(
     assert [answer.bundles for answer in answers] == [answer.bundles for answer in by_hand]
 
 
-def test_a_target_is_learnt_by_the_same_expert_and_not_read(small_data: Path, tiny_student_folder: Path) -> None:
-    model, sessions = loaded(small_data, tiny_student_folder, thought_source="target")
+def test_a_target_is_learnt_by_the_same_expert_and_not_read(honest: dict[str, dict[str, Any]]) -> None:
+    model, sessions = loaded(honest["target"])
 
-    assert [expert for expert, _ in model.lessons] == [0, 0]
+    assert [(expert, lesson.writes) for expert, lesson in model.lessons] == [(0, None), (0, "thoughts")]
     assert model.inference.needs == ()
     assert len(model.predict_bundles(sessions)) == len(sessions)
 
