@@ -10,6 +10,7 @@ import pytest
 from toy import Counting, Threshold
 
 from recbole_routedk import registry
+from recbole_routedk.config import shared_setting
 from recbole_routedk.errors import UserError
 from recbole_routedk.quick_start import (
     compare_models,
@@ -117,6 +118,30 @@ def test_one_model_runs_beside_its_own_variants(toy_data: Path, toy_models: None
     assert [result["test_result"]["bundlef1"] for result in results] == [1.0, 0.0]
     with pytest.raises(UserError, match="'Threshold:start' is no model; write Name or Name:key=value"):
         compare_models(["Threshold:start"], "toy", config_dict=given)
+
+
+def test_models_may_be_a_yaml_list_whose_settings_hold_commas(toy_data: Path, toy_models: None) -> None:
+    given = QUICK | {"data_path": str(toy_data), "baselines": []}
+    Path("grid.yaml").write_text("model: [Counting, 'Threshold:metrics=MatchedF1,PairF1:start=3']\n", encoding="utf-8")
+
+    results = compare_models(None, "toy", ["grid.yaml"], config_dict=given)
+
+    assert [result["name"] for result in results] == ["Counting", "Threshold (start=3)"]
+    assert list(results[1]["test_result"]) == ["matchedf1", "pairf1"]
+
+
+def test_a_comma_within_brackets_separates_no_models() -> None:
+    text = "KD:knowledge_format=[rules,thoughts]:knowledge_use=icl+sft, Freq"
+
+    assert shared_setting("model", command_line={"model": text}) == [
+        "KD:knowledge_format=[rules,thoughts]:knowledge_use=icl+sft",
+        "Freq",
+    ]
+
+
+def test_one_run_has_one_model(toy_data: Path) -> None:
+    with pytest.raises(UserError, match="one run has one model, not Freq, KD"):
+        run_recbole_routedk(None, "toy", config_dict={"data_path": str(toy_data), "model": ["Freq", "KD"]})
 
 
 def test_two_models_never_share_a_run_folder(toy_data: Path, toy_models: None) -> None:

@@ -38,6 +38,8 @@ class BundleGenerator(AbstractRecommender):
     input_type = InputType.POINTWISE
     type = ModelType.GENERAL
     gradient_trained: bool = True
+    named_settings: tuple[str, ...] = ()
+    """Settings that the name in tables tells even where they are not changed."""
 
     def __init__(self, config: Any, dataset: Any) -> None:
         super().__init__()
@@ -49,7 +51,7 @@ class BundleGenerator(AbstractRecommender):
     @property
     def display_name(self) -> str:
         """The name in tables: the class, and the settings of this model that differ from its YAML."""
-        changed = self.config.changed_model_settings()
+        changed = {key: self.config[key] for key in self.named_settings} | self.config.changed_model_settings()
         settings = ", ".join(f"{key}={_shown(value)}" for key, value in changed.items())
         return f"{type(self).__name__} ({settings})" if settings else type(self).__name__
 

@@ -33,6 +33,8 @@ _SOURCES = {
 class KD(StudentModel):
     """One LoRA on one small student; every part is configured in ``KD.yaml``."""
 
+    named_settings = ("knowledge_format", "knowledge_use")
+
     def __init__(self, config: Any, dataset: Any) -> None:
         use, source = config["knowledge_use"], config["thought_source"]
         if source not in _SOURCES[use]:

@@ -56,6 +56,7 @@ def test_sft_learns_to_write_what_it_does_not_read(small_data: Path, tiny_studen
 def test_icl_and_sft_train_on_the_prompt_that_is_asked(small_data: Path, tiny_student_folder: Path) -> None:
     result = run(small_data, tiny_student_folder, "KD", knowledge_use="icl+sft", knowledge_format="rules")
 
+    assert result["name"].startswith("KD (knowledge_format=rules, knowledge_use=icl+sft, ")
     assert [path.name for path in (Path(result["run_folder"]) / "experts").iterdir()] == ["student"]
     model = loaded(result["run_folder"])
     assert [lesson for _, lesson in model.lessons] == [model.inference] == [Lesson(("rules",))]
