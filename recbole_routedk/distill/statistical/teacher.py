@@ -1,9 +1,8 @@
-"""The embedded teacher: rules and per-session reasoning from training statistics, without any LLM.
+"""The embedded teacher: reasoning about single sessions from training statistics, without any LLM.
 
-It takes the place of the large teacher of RouteDK (arXiv 2508.17250): high-level knowledge are verbalised
-frequent patterns, fine-grained knowledge are affinities, candidate groups and likely intents of each session.
-Neither needs a label of the session it speaks about, so both can be had for test sessions; for training sessions
-they are out-of-fold.
+It takes the place of the large teacher of RouteDK (arXiv 2508.17250): affinities of items, candidate groups and
+likely intents of each session, and (``review``) rules from its own errors. No label of the session it speaks about
+is needed, so all can be had for test sessions; for training sessions they are out-of-fold.
 """
 
 from __future__ import annotations
@@ -52,7 +51,7 @@ class StatisticalTeacher:
         self._encoder = SentenceEncoder(config.cache_folder)
 
     def fit(self, train: Sequence[LabelledSession]) -> None:
-        """Learn patterns, affinities and the grouping from labelled training sessions.
+        """Learn affinities, the grouping and intents from labelled training sessions.
 
         Raises UserError when there are fewer than two sessions or none holds a bundle.
         """
