@@ -191,7 +191,8 @@ def test_an_unknown_choice_is_named_with_the_known_ones(small_data: Path, settin
 
 
 def test_the_embedded_student_learns_to_answer(small_data: Path) -> None:
-    result = run(small_data, "smollm2-135m-instruct", first_adapted_layer=20, consensus_samples=2, learning_rate=0.002)
+    settings = {"fusion": "thought", "first_adapted_layer": 20, "consensus_samples": 1, "learning_rate": 0.002}
+    result = run(small_data, "smollm2-135m-instruct", **settings)
 
     assert len(predictions(result)) == 4
     assert result["test_result"]["matchedf1"] > 0.2
