@@ -27,8 +27,9 @@ STAMP := $(VENV)/.installed
 run: install
 	$(BIN)/python run_recbole_routedk.py --model=RouteDK --dataset=bundle-mini
 
+# Two workers of one thread each: on two cores that is faster than one worker with two threads.
 test: install
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal
 
 lint: install
 	$(BIN)/ruff check .

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from toy import Counting, Threshold
 
-from recbole_routedk import registry
+from recbole_routedk import plugins
 from recbole_routedk.config import shared_setting
 from recbole_routedk.errors import UserError
 from recbole_routedk.quick_start import (
@@ -95,7 +95,7 @@ def toy_models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, setting in {"Threshold": "start", "Counting": "fingers"}.items():
         text = f"model_class: toy:{name}\n{setting}: 1\n"
         (folder / f"{name}.yaml").write_text(text, encoding="utf-8")
-    monkeypatch.setattr(registry, "properties_folder", lambda: folder.parent)
+    monkeypatch.setattr(plugins, "properties_folder", lambda: folder.parent)
 
 
 def test_models_and_baselines_share_one_leaderboard(toy_data: Path, toy_models: None) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from recbole_routedk import registry
+from recbole_routedk import plugins, registry
 from recbole_routedk.errors import UserError
 from recbole_routedk.model.bundle_generator import BundleGenerator
 
@@ -30,7 +30,7 @@ def own_models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "model").mkdir()
     yaml = "model_class: toy:Threshold\nstart: 3\n"
     (tmp_path / "model" / "Threshold.yaml").write_text(yaml, encoding="utf-8")
-    monkeypatch.setattr(registry, "properties_folder", lambda: tmp_path)
+    monkeypatch.setattr(plugins, "properties_folder", lambda: tmp_path)
     return tmp_path
 
 

@@ -128,7 +128,7 @@ class PromptEncoder:
         return whole[: starts[0]] if starts else []
 
     def _decoded(self, tokens: Sequence[int]) -> str:
-        return str(self._tokenizer.decode(tokens))
+        return str(self._tokenizer.decode(list(tokens)))
 
     def _encode(self, text: str) -> list[int]:
         """Encode ``text`` as it is encoded within a prompt."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -40,7 +41,8 @@ class Head:
 
     def __call__(self, hidden: Tensor, alphabet: Tensor | None = None) -> Tensor:
         """Return the logits of ``hidden`` [..., hidden] over the vocabulary, or over the token ids in ``alphabet``."""
-        weight, bias = self._layer.weight, self._layer.bias
+        weight: Tensor = self._layer.weight
+        bias: Tensor | None = self._layer.bias
         if alphabet is not None:
             weight = weight[alphabet]
             bias = None if bias is None else bias[alphabet]
@@ -74,10 +76,22 @@ def _finishes(model: PreTrainedModel) -> Iterator[Finish]:
     for name, value in model.config.get_text_config().to_dict().items():
         number = isinstance(value, (int, float)) and not isinstance(value, bool)
         if number and value != 0 and any(part in name for part in _NAMES):
-            yield lambda logits, value=value: logits * value
-            yield lambda logits, value=value: logits / value
-            yield lambda logits, value=value: torch.tanh(logits / value) * value
+            yield partial(_multiplied, by=value)
+            yield partial(_divided, by=value)
+            yield partial(_capped, at=value)
 
 
 def _unchanged(logits: Tensor) -> Tensor:
     return logits
+
+
+def _multiplied(logits: Tensor, by: float) -> Tensor:
+    return logits * by
+
+
+def _divided(logits: Tensor, by: float) -> Tensor:
+    return logits / by
+
+
+def _capped(logits: Tensor, at: float) -> Tensor:
+    return torch.tanh(logits / at) * at

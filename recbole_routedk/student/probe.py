@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -39,6 +40,7 @@ def looking_at(model: nn.Module) -> Iterator[None]:
 
 def probe_ids(model: PreTrainedModel, count: int) -> Tensor:
     """Return token ids [count], all different where the vocabulary has as many."""
-    size: int = model.get_input_embeddings().weight.shape[0]  # type: ignore[union-attr,assignment]
+    embeddings: Any = model.get_input_embeddings()
+    size: int = embeddings.weight.shape[0]
     # Spread over the vocabulary: its beginning is often special tokens.
     return torch.arange(1, count + 1, device=model.device) * 977 % size

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from recbole_routedk import registry
+from recbole_routedk import plugins
 from recbole_routedk.cli import dispatch
 from recbole_routedk.cli.run import parse_settings
 from recbole_routedk.errors import UserError
@@ -54,7 +54,7 @@ def toy_models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("Threshold", "Counting"):
         file = tmp_path / "properties" / "model" / f"{name}.yaml"
         file.write_text(f"model_class: toy:{name}\n", encoding="utf-8")
-    monkeypatch.setattr(registry, "properties_folder", lambda: tmp_path / "properties")
+    monkeypatch.setattr(plugins, "properties_folder", lambda: tmp_path / "properties")
 
 
 def test_run_then_evaluate_what_was_saved(toy_data: Path, toy_models: None, capsys: pytest.CaptureFixture[str]) -> None:

@@ -63,6 +63,6 @@ def test_a_file_that_names_no_class_is_refused(
 ) -> None:
     (tmp_path / "teacher").mkdir()
     (tmp_path / "teacher" / "mine.yaml").write_text(line)
-    monkeypatch.setattr("recbole_routedk.distill.teachers.factory.properties_folder", lambda: tmp_path)
+    monkeypatch.setattr("recbole_routedk.plugins.properties_folder", lambda: tmp_path)
     with pytest.raises(UserError, match=why):
         make_teacher({"teacher": "mine", "seed": 1}, [])

@@ -1,0 +1,49 @@
+"""Classes registered by YAML: ``properties/<kind>/<Name>.yaml`` names its class under the key ``<kind>_class``."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+from recbole_routedk.config_schema import did_you_mean, load_yaml, properties_folder
+from recbole_routedk.errors import UserError
+
+
+def plugin_names(kind: str) -> list[str]:
+    """The names of a kind, "model" or "teacher"."""
+    return sorted(path.stem for path in (properties_folder() / kind).glob("*.yaml"))
+
+
+def plugin_settings(kind: str, name: str) -> dict[str, Any]:
+    """The settings of a name's YAML file without its class; UserError, with the nearest name, for an unknown one."""
+    settings = _yaml(kind, name)
+    settings.pop(_class_key(kind), None)
+    return settings
+
+
+def plugin_class(kind: str, name: str) -> type:
+    """Import the class of a name; UserError, with the nearest name, where there is none."""
+    file, key = f"properties/{kind}/{name}.yaml", _class_key(kind)
+    module, _, class_name = str(_yaml(kind, name).get(key, "")).partition(":")
+    if not module or not class_name:
+        raise UserError(f"{file} needs a line '{key}: package.module:Class'")
+    try:
+        found = getattr(importlib.import_module(module), class_name, None)
+    except ModuleNotFoundError as error:
+        if error.name is None or not module.startswith(error.name):
+            raise  # a dependency of the class is missing: its own message names it
+        found = None
+    if not isinstance(found, type):
+        raise UserError(f"{file} names {module}:{class_name}, which does not exist")
+    return found
+
+
+def _class_key(kind: str) -> str:
+    return f"{kind}_class"
+
+
+def _yaml(kind: str, name: str) -> dict[str, Any]:
+    known = plugin_names(kind)
+    if name not in known:
+        raise UserError(f"There is no {kind} {name!r}.{did_you_mean(str(name), known)}")
+    return load_yaml(properties_folder() / kind / f"{name}.yaml")
