@@ -34,6 +34,7 @@ def test_odd_titles_get_a_finite_vector() -> None:
 
 def test_a_cache_on_disk_gives_the_same_vectors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     titles = ["a cached title", "emoji 😀 title"]
+    monkeypatch.setattr(SentenceEncoder, "_memory", {})
     first = SentenceEncoder(tmp_path).encode(titles)
     monkeypatch.setattr(SentenceEncoder, "_memory", {})
     restored = SentenceEncoder(tmp_path)
