@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import random
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.optim import Optimizer
 
+from recbole_routedk.data.files import write_json
 from recbole_routedk.errors import UserError
 
 FORMAT = 1
@@ -39,7 +39,7 @@ def save_checkpoint(folder: Path, name: str, checkpoint: Checkpoint) -> Path:
     target = folder / f"{name}.json"
     old = _tensor_file(folder, name)
     weights = _unused_name(folder, name)
-    _replace(folder / weights, lambda path: save_file(checkpoint.tensors, path))
+    _write_tensors(folder / weights, checkpoint.tensors)
     record = {"format": FORMAT, "tensors": weights} | checkpoint.record
     write_json(target, record)
     if old is not None:
@@ -68,12 +68,6 @@ def remove_checkpoint(folder: Path, name: str) -> None:
     (folder / f"{name}.json").unlink(missing_ok=True)
     if weights is not None:
         (folder / weights).unlink(missing_ok=True)
-
-
-def write_json(path: Path, content: Any) -> None:
-    """Write a JSON file under a temporary name, sync it and rename it."""
-    text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
-    _replace(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -162,11 +156,11 @@ def _unused_name(folder: Path, name: str) -> str:
     return f"{name}-{number}.safetensors"
 
 
-def _replace(path: Path, write: Callable[[Path], object]) -> None:
+def _write_tensors(path: Path, tensors: dict[str, Tensor]) -> None:
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        write(temporary)
+        save_file(tensors, temporary)
         with temporary.open("rb") as stream:
             os.fsync(stream.fileno())
         temporary.replace(path)

@@ -8,8 +8,7 @@ from typing import Any
 
 from tabulate import tabulate
 
-from recbole_routedk.checkpoint import write_json
-from recbole_routedk.data.files import write_texts
+from recbole_routedk.data.files import write_json, write_texts
 
 RANKED_BY = "matchedf1"
 HEADERS = {

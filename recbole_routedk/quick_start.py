@@ -9,10 +9,11 @@ from typing import Any
 
 from recbole.utils import init_seed
 
-from recbole_routedk.checkpoint import read_json, write_json
+from recbole_routedk.checkpoint import read_json
 from recbole_routedk.config import Config, shared_setting
 from recbole_routedk.data.dataloader import BundleDataLoader
 from recbole_routedk.data.dataset import BundleDataset
+from recbole_routedk.data.files import write_json
 from recbole_routedk.errors import UserError
 from recbole_routedk.leaderboard import write_leaderboard
 from recbole_routedk.model.bundle_generator import BundleGenerator

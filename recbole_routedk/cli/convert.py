@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import json
 import re
 from pathlib import Path
 
 from recbole_routedk.data.atomic import write_atomic
-from recbole_routedk.data.files import write_texts
+from recbole_routedk.data.files import write_json
 from recbole_routedk.data.public import read_public
 from recbole_routedk.errors import UserError
 
@@ -55,7 +54,6 @@ def main(args: argparse.Namespace) -> int:
     splits, report = read_public(source, args.seed)
     folder = target / name
     write_atomic(folder, name, splits)
-    content = json.dumps(report.as_dict(), indent=2, ensure_ascii=False) + "\n"
-    write_texts({folder / "conversion.json": content})
+    write_json(folder / "conversion.json", report.as_dict())
     print(*report.lines(), f"Written to {folder}", sep="\n")
     return 0

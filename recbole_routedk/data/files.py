@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from recbole_routedk.errors import UserError
 
@@ -55,10 +57,16 @@ def write_texts(texts: Mapping[Path, str]) -> None:
         for folder in {path.parent for path in texts}:
             _sync_folder(folder)
     except OSError as error:
-        raise fault(Path(error.filename or "."), None, f"cannot be written ({error.strerror})") from None
+        # Writing to a full disk names no file; the files of one call lie together.
+        raise fault(Path(error.filename or next(iter(texts))), None, f"cannot be written ({error.strerror})") from None
     finally:
         for temporary in staged:
             _remove(temporary)
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write one JSON file, whole or not at all; UserError as for ``write_texts``."""
+    write_texts({path: json.dumps(content, indent=2, ensure_ascii=False) + "\n"})
 
 
 def _encode(path: Path, text: str) -> bytes:

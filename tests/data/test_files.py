@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from recbole_routedk.data.files import read_text, write_texts
+from recbole_routedk.data.files import read_text, write_json, write_texts
 from recbole_routedk.errors import UserError
 
 
@@ -52,3 +52,11 @@ def test_one_text_that_cannot_be_written_stops_all(tmp_path: Path) -> None:
         write_texts({tmp_path / "a": "new", tmp_path / "b": "\udc80"})
     assert (tmp_path / "a").read_text() == "old"
     assert sorted(os.listdir(tmp_path)) == ["a", "wall"]
+
+
+def test_json_is_written_to_be_read_by_people_too(tmp_path: Path) -> None:
+    write_json(tmp_path / "run" / "a.json", {"title": "café", "score": [0.5]})
+
+    assert (tmp_path / "run" / "a.json").read_text(encoding="utf-8") == (
+        '{\n  "title": "café",\n  "score": [\n    0.5\n  ]\n}\n'
+    )

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from recbole_routedk.checkpoint import write_json
+from recbole_routedk.data.files import write_json
 from recbole_routedk.data.prompts import PromptEncoder
 from recbole_routedk.data.session import Generation, LabelledSession, Session
 from recbole_routedk.model.bundle_generator import BundleGenerator
