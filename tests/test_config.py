@@ -12,7 +12,13 @@ import pytest
 from toy import Counting, Threshold
 
 from recbole_routedk.config import Config, shared_setting
+from recbole_routedk.config_schema import CHOICES
+from recbole_routedk.distill.formats.sampling import STRATEGIES
+from recbole_routedk.distill.formats.thoughts import THOUGHT_CHECKS
+from recbole_routedk.distill.knowledge import FORMATS
 from recbole_routedk.errors import UserError
+from recbole_routedk.model.language.lessons import THOUGHT_SOURCES
+from recbole_routedk.model.routedk import EXPERTS
 
 
 @pytest.fixture
@@ -288,3 +294,11 @@ def test_a_saved_run_can_be_given_another_teacher(toy_data: Path) -> None:
 
     assert Config.from_plain(plain)["teacher_model"] == "m"
     assert Config.from_plain(plain, {"teacher": "statistical"})["teacher_model"] is None
+
+
+def test_what_a_setting_may_be_is_what_the_parts_know() -> None:
+    assert CHOICES["knowledge_format"] == CHOICES["inference_view"] == FORMATS
+    assert CHOICES["knowledge_sampling"] == STRATEGIES
+    assert CHOICES["thought_check"] == THOUGHT_CHECKS
+    assert CHOICES["thought_source"] == THOUGHT_SOURCES
+    assert set(CHOICES["fusion"]) == {*EXPERTS, "routed", "uniform", "naive"}

@@ -16,6 +16,9 @@ Pairs = tuple[tuple[int, int], ...]
 Verdict = Literal["together", "apart", "general"]
 """What a rule says of the two sides it names; a general one names none."""
 VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
+Format = Literal["patterns", "rules", "thoughts"]
+"""A format of knowledge; every list of formats is in this order."""
+FORMATS: tuple[Format, ...] = get_args(Format)
 
 
 @dataclass(frozen=True, slots=True)

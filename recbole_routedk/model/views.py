@@ -19,13 +19,9 @@ from recbole_routedk.data.prompts import Part, canonical_order
 from recbole_routedk.data.session import Bundle, Session
 from recbole_routedk.distill.knowledge import PatternMatch, RuleMatch, SessionKnowledge, Thought
 
-Format = Literal["patterns", "rules", "thoughts"]
-"""A format of knowledge (arXiv 2504.17220)."""
-
 Reading = Literal["patterns", "rules", "thoughts", "similar"]
 View = tuple[Reading, ...]
 
-FORMATS: tuple[Format, ...] = ("patterns", "rules", "thoughts")
 PLAIN: View = ()
 _LONGEST_PHRASE = 60
 

@@ -10,10 +10,10 @@ from recbole_routedk.distill.formats.patterns import PatternThresholds
 from recbole_routedk.distill.formats.rules import ReviewSettings
 from recbole_routedk.distill.formats.scoring import RuleSelection
 from recbole_routedk.distill.formats.thoughts import THOUGHT_CHECKS, ThoughtSettings
+from recbole_routedk.distill.knowledge import FORMATS
 from recbole_routedk.distill.teachers.protocol import Sampling
 from recbole_routedk.errors import UserError
 
-FORMATS = ("patterns", "rules", "thoughts")
 STATISTICAL = "statistical"
 
 

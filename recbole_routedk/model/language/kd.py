@@ -17,10 +17,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from recbole_routedk.distill.knowledge import FORMATS
 from recbole_routedk.errors import UserError
 from recbole_routedk.model.language.lessons import THOUGHT_SOURCES, Lesson, lessons_of
 from recbole_routedk.model.language.student_model import StudentModel
-from recbole_routedk.model.views import FORMATS
 
 _SOURCES = {
     "icl": ("teacher", "retrieved", "written"),

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from recbole_routedk.data.prompts import ASK, PromptEncoder
-from recbole_routedk.model.views import FORMATS, PLAIN, Example, Format, View, ViewSettings, knowledge
+from recbole_routedk.distill.knowledge import FORMATS, Format
+from recbole_routedk.model.views import PLAIN, Example, View, ViewSettings, knowledge
 
 THOUGHT_SOURCES = ("teacher", "retrieved", "target", "written")
 """Where the reasoning comes from at test time; the papers do not say, so there are four ways:

@@ -9,11 +9,11 @@ from typing import Any
 from recbole_routedk.cache import cache_folder
 from recbole_routedk.data.session import LabelledSession, Session
 from recbole_routedk.distill.encoder import SentenceEncoder
-from recbole_routedk.distill.knowledge import SessionKnowledge
+from recbole_routedk.distill.knowledge import FORMATS, Format, SessionKnowledge
 from recbole_routedk.distill.source import KnowledgeSource
 from recbole_routedk.model.language.lessons import Lesson
 from recbole_routedk.model.language.retrieval import SimilarSessions
-from recbole_routedk.model.views import FORMATS, Example, Format
+from recbole_routedk.model.views import Example
 
 
 class Reader:

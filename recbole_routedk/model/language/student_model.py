@@ -15,11 +15,12 @@ from torch import Tensor
 from recbole_routedk.data.files import write_json
 from recbole_routedk.data.prompts import PromptEncoder
 from recbole_routedk.data.session import Generation, LabelledSession, Session
+from recbole_routedk.distill.knowledge import FORMATS
 from recbole_routedk.model.bundle_generator import BundleGenerator
 from recbole_routedk.model.language.answering import Answerer, AnswerSettings
 from recbole_routedk.model.language.lessons import Lesson, LessonEncoder
 from recbole_routedk.model.language.reader import Reader
-from recbole_routedk.model.views import FORMATS, Example, ViewSettings, knowledge, knowledge_text
+from recbole_routedk.model.views import Example, ViewSettings, knowledge, knowledge_text
 from recbole_routedk.student.adapters import LoraSettings, save_expert
 from recbole_routedk.student.backbone import load_student
 from recbole_routedk.student.decoding import SamplingSettings
