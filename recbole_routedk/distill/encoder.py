@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from recbole_routedk.cache import cache_folder
 from recbole_routedk.errors import UserError
 from recbole_routedk.progress import progress_bar
 
@@ -43,7 +44,7 @@ def encoder_folder() -> Path:
 class SentenceEncoder:
     """MiniLM (all-MiniLM-L6-v2): mean pooling over tokens, then L2 norm; one 384-wide float32 vector a text.
 
-    ``cache_folder`` keeps vectors between processes as one ``.npz`` named by a hash of weights and limits.
+    ``folder`` keeps vectors between processes as one ``.npz`` named by a hash of weights and limits.
     Each text is encoded once in a process, whatever instance asks.
     """
 
@@ -51,13 +52,13 @@ class SentenceEncoder:
     _memory: dict[str, Vectors] = {}
     _loaded: tuple[Any, Any] | None = None
 
-    def __init__(self, cache_folder: Path | None = None, batch_size: int = 64) -> None:
+    def __init__(self, folder: Path | None = None, batch_size: int = 64) -> None:
         self._batch_size = batch_size
         self._cache_file: Path | None = None
-        if cache_folder is not None:
+        if folder is not None:
             key = f"{ENCODER_PIP_NAME}/{_MAX_TOKENS}/{_TITLE_CHARACTERS}"
             name = hashlib.sha256(key.encode()).hexdigest()[:16]
-            self._cache_file = cache_folder / f"titles-{name}.npz"
+            self._cache_file = folder / f"titles-{name}.npz"
             self._read_cache()
 
     def encode(self, texts: Sequence[str]) -> Vectors:
@@ -142,3 +143,8 @@ class SentenceEncoder:
                 vectors=np.stack([self._memory[text] for text in texts]),
             )
         partial.replace(file)
+
+
+def title_encoder() -> SentenceEncoder:
+    """Return an encoder that keeps the vectors of titles in the user's cache folder."""
+    return SentenceEncoder(cache_folder() / "titles")

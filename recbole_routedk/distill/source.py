@@ -15,9 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from recbole_routedk.cache import cache_folder
 from recbole_routedk.data.session import LabelledSession, Session
-from recbole_routedk.distill.encoder import SentenceEncoder
+from recbole_routedk.distill.encoder import SentenceEncoder, title_encoder
 from recbole_routedk.distill.formats.asking import Interviewer
 from recbole_routedk.distill.formats.options import STATISTICAL, KnowledgeOptions
 from recbole_routedk.distill.formats.patterns import PatternBook, PatternMiner
@@ -188,7 +187,7 @@ class KnowledgeSource:
 
     @cached_property
     def _encoder(self) -> SentenceEncoder:
-        return SentenceEncoder(cache_folder() / "titles")
+        return title_encoder()
 
     @cached_property
     def _traits(self) -> TraitReader:

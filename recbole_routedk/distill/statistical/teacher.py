@@ -9,11 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
-from recbole_routedk.cache import cache_folder
 from recbole_routedk.data.session import Bundle, LabelledSession, Session
-from recbole_routedk.distill.encoder import SentenceEncoder
+from recbole_routedk.distill.encoder import SentenceEncoder, title_encoder
 from recbole_routedk.distill.knowledge import Floats, Thought
 from recbole_routedk.distill.statistical.affinity import AffinityModel
 from recbole_routedk.distill.statistical.grouping import GroupThreshold, group_items
@@ -26,29 +24,22 @@ from recbole_routedk.errors import UserError
 
 @dataclass(frozen=True)
 class TeacherConfig:
-    """Options of the teacher.
+    """Options of the teacher; ``category_depth`` is the deepest that is told apart."""
 
-    ``category_depth`` is the deepest that is told apart; ``cache_folder`` keeps title vectors between runs.
-    """
-
-    encoder: str = "minilm"
     folds: int = FOLDS
     seed: int = 2026
     category_depth: int = CATEGORY_DEPTH
-    cache_folder: Path | None = None
 
 
 class StatisticalTeacher:
     """Learns from training sessions once, then thinks about any session from its titles alone."""
 
-    def __init__(self, config: TeacherConfig) -> None:
-        """Raises UserError for an encoder other than "minilm" and for fewer than two folds."""
-        if config.encoder != "minilm":
-            raise UserError(f"teacher encoder '{config.encoder}' is unknown; use 'minilm'")
+    def __init__(self, config: TeacherConfig, encoder: SentenceEncoder) -> None:
+        """Raises UserError for fewer than two folds."""
         if config.folds < 2:
             raise UserError(f"the teacher needs at least two folds, not {config.folds}")
         self._config = config
-        self._encoder = SentenceEncoder(config.cache_folder)
+        self._encoder = encoder
 
     def fit(self, train: Sequence[LabelledSession]) -> None:
         """Learn affinities, the grouping and intents from labelled training sessions.
@@ -127,6 +118,6 @@ def fitted_teacher(train: Sequence[LabelledSession], seed: int) -> StatisticalTe
 
     Raises UserError where ``StatisticalTeacher.fit`` does.
     """
-    teacher = StatisticalTeacher(TeacherConfig(seed=seed, cache_folder=cache_folder() / "titles"))
+    teacher = StatisticalTeacher(TeacherConfig(seed=seed), title_encoder())
     teacher.fit(train)
     return teacher

@@ -6,9 +6,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from recbole_routedk.cache import cache_folder
 from recbole_routedk.data.session import LabelledSession, Session
-from recbole_routedk.distill.encoder import SentenceEncoder
+from recbole_routedk.distill.encoder import title_encoder
 from recbole_routedk.distill.knowledge import FORMATS, Format, SessionKnowledge
 from recbole_routedk.distill.source import KnowledgeSource
 from recbole_routedk.model.language.lessons import Lesson
@@ -35,8 +34,7 @@ class Reader:
         self._training_similar = "similar" in needed
         self._similar: SimilarSessions | None = None
         if self._training_similar or "similar" in asked.reads:
-            encoder = SentenceEncoder(cache_folder() / "titles")
-            self._similar = SimilarSessions(train, encoder, config["similar_sessions"])
+            self._similar = SimilarSessions(train, title_encoder(), config["similar_sessions"])
         self._read: dict[Session, Example] = {}
 
     def for_training(self) -> list[Example]:

@@ -7,9 +7,8 @@ from collections.abc import Iterator, Sequence
 from itertools import combinations
 from typing import Any
 
-from recbole_routedk.cache import cache_folder
 from recbole_routedk.data.session import Bundle, Generation, LabelledSession, Session
-from recbole_routedk.distill.encoder import SentenceEncoder
+from recbole_routedk.distill.encoder import title_encoder
 from recbole_routedk.distill.statistical.category import UNKNOWN, SessionCategories
 from recbole_routedk.distill.statistical.pairs import session_folds
 from recbole_routedk.evaluation.metrics import score_sessions
@@ -89,7 +88,7 @@ class Freq(BundleGenerator):
         self._order, self._limit = state["order"], int(state["limit"])
 
     def _fitted_categories(self, train: Sequence[LabelledSession]) -> SessionCategories:
-        categories = SessionCategories(SentenceEncoder(cache_folder() / "titles"), self.config["category_depth"])
+        categories = SessionCategories(title_encoder(), self.config["category_depth"])
         folds = session_folds(len(train), _FOLDS, self.config["seed"])
         categories.fit([labelled.session for labelled in train], folds)
         self._categories = categories

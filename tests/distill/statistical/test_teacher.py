@@ -9,6 +9,7 @@ import pytest
 from small_store import small_split, without_categories
 
 from recbole_routedk.data.session import Item, LabelledSession, Session
+from recbole_routedk.distill.encoder import SentenceEncoder
 from recbole_routedk.distill.knowledge import Thought
 from recbole_routedk.distill.statistical.teacher import StatisticalTeacher, TeacherConfig
 from recbole_routedk.errors import UserError
@@ -18,7 +19,7 @@ TRAIN, TEST = small_split(0, 40), small_split(100, 12)
 
 
 def fitted_on(train: list[LabelledSession]) -> StatisticalTeacher:
-    teacher = StatisticalTeacher(TeacherConfig(category_depth=2, folds=4, seed=1))
+    teacher = StatisticalTeacher(TeacherConfig(category_depth=2, folds=4, seed=1), SentenceEncoder())
     teacher.fit(train)
     return teacher
 
@@ -107,10 +108,10 @@ def test_sessions_of_any_length_can_be_thought_about(teacher: StatisticalTeacher
 
 
 def test_too_little_to_learn_from_is_an_error() -> None:
-    teacher = StatisticalTeacher(TeacherConfig())
+    teacher = StatisticalTeacher(TeacherConfig(), SentenceEncoder())
     with pytest.raises(UserError, match="at least two training sessions"):
         teacher.fit(TRAIN[:1])
     with pytest.raises(UserError, match="no training session holds a bundle"):
         teacher.fit([replace(own, bundles=()) for own in TRAIN[:3]])
-    with pytest.raises(UserError, match="encoder 'bert' is unknown"):
-        StatisticalTeacher(TeacherConfig(encoder="bert"))
+    with pytest.raises(UserError, match="at least two folds"):
+        StatisticalTeacher(TeacherConfig(folds=1), SentenceEncoder())
