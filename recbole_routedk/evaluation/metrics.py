@@ -86,7 +86,7 @@ def matched_f1(gold: Bundles, predicted: Bundles) -> float:
 
 def pair_f1(gold: Bundles, predicted: Bundles) -> float:
     """Return the F1 of one session over unordered pairs of items that share a bundle."""
-    gold_pairs, predicted_pairs = _pairs(gold), _pairs(predicted)
+    gold_pairs, predicted_pairs = bundled_pairs(gold), bundled_pairs(predicted)
     return _ratio(2 * len(gold_pairs & predicted_pairs), len(gold_pairs) + len(predicted_pairs))
 
 
@@ -156,7 +156,8 @@ def score_sessions(
     return {key: score(gold, predictions, rejected) for key, score in SCORES.items()}
 
 
-def _pairs(bundles: Bundles) -> set[tuple[int, int]]:
+def bundled_pairs(bundles: Bundles) -> set[tuple[int, int]]:
+    """Return the pairs of items, left < right, that share a bundle."""
     return {pair for bundle in bundles for pair in combinations(sorted(bundle), 2)}
 
 

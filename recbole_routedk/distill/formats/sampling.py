@@ -6,11 +6,11 @@ import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from recbole_routedk.data.session import LabelledSession
 from recbole_routedk.distill.encoder import SentenceEncoder
 from recbole_routedk.distill.knowledge import Floats
+from recbole_routedk.distill.statistical.pairs import Flags, Ints
 from recbole_routedk.errors import UserError
 
 STRATEGIES = ("random", "length", "diversity", "difficulty")
@@ -23,7 +23,7 @@ def chosen_sessions(
     seed: int,
     encoder: SentenceEncoder,
     quality: Callable[[], Sequence[float]],
-) -> NDArray[np.bool_]:
+) -> Flags:
     """Tell for each training session whether it is chosen, [S]; a larger ratio chooses the same and more.
 
     ``random`` is seeded, ``length`` takes the longest first, ``diversity`` goes from the middle always to the
@@ -50,7 +50,7 @@ def chosen_sessions(
     return chosen
 
 
-def farthest_first(centres: Floats, count: int) -> NDArray[np.int64]:
+def farthest_first(centres: Floats, count: int) -> Ints:
     """Return the first ``count`` rows of ``centres`` [S, d]: the most central one, then always the farthest.
 
     Far means a low dot product to the nearest row taken before; the first of several is taken.

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from recbole_routedk.data.session import LabelledSession
 from recbole_routedk.distill.formats.matching import PairIndex, Sides, normalised_sides
@@ -191,7 +190,7 @@ def _most_proposed(wordings: dict[_Wording, int], without_fold: int | None) -> t
     return min(counts, key=lambda rule: (-counts[rule], rule.text, rule.left)), counts.total()
 
 
-def _strengths(met: NDArray[np.int64], joined: NDArray[np.int64], share: Floats, base_rate: float) -> Floats:
+def _strengths(met: Ints, joined: Ints, share: Floats, base_rate: float) -> Floats:
     """Return how surely each pair of sides differs from any pair (z-score; negative: apart), 0 where it does not."""
     smoothed = (share + _PRIOR_SESSIONS * base_rate) / (met + _PRIOR_SESSIONS)
     spread = np.sqrt(max(base_rate * (1.0 - base_rate), 1e-6) / np.maximum(met, 1))

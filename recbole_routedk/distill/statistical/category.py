@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from recbole_routedk.data.session import Session
 from recbole_routedk.distill.encoder import SentenceEncoder, Vectors
+from recbole_routedk.distill.statistical.pairs import Ints
 
 Shares = NDArray[np.float32]
 
@@ -76,7 +77,7 @@ class CategoryModel:
     labels: tuple[str, ...]
     _rows_of_title: dict[str, list[int]]
     _vectors: Vectors
-    _votes: NDArray[np.float32]  # [bank, labels]
+    _votes: Shares  # [bank, labels]
 
     @classmethod
     def fit(
@@ -98,7 +99,7 @@ class CategoryModel:
                     votes[row, column[label]] += 1.0 / len(categories[index])
         return cls(labels, rows_of_title([titles[index] for index in bank]), vectors[bank], votes)
 
-    def infer(self, titles: Sequence[str], vectors: Vectors) -> NDArray[np.float32]:
+    def infer(self, titles: Sequence[str], vectors: Vectors) -> Shares:
         """Return the share of its neighbours' votes that each label gets, [len(titles), labels].
 
         A neighbour with the very same title never votes, so a title seen in training gains nothing from it.
@@ -111,7 +112,7 @@ class CategoryModel:
         ]
         return np.concatenate(parts) if parts else np.zeros((0, len(self.labels)), dtype=np.float32)
 
-    def _infer_chunk(self, titles: Sequence[str], vectors: Vectors) -> NDArray[np.float32]:
+    def _infer_chunk(self, titles: Sequence[str], vectors: Vectors) -> Shares:
         similarity = vectors @ self._vectors.T
         for row, title in enumerate(titles):
             similarity[row, self._rows_of_title.get(title, [])] = -np.inf
@@ -136,7 +137,7 @@ class SessionCategories:
         self.labels: tuple[str, ...] = (UNKNOWN,)
         self.training_shares: Shares = np.zeros((0, 1), dtype=np.float32)
 
-    def fit(self, sessions: Sequence[Session], folds: NDArray[np.int64]) -> None:
+    def fit(self, sessions: Sequence[Session], folds: Ints) -> None:
         """Learn from given categories of training sessions; ``folds`` [S] as from ``session_folds``."""
         titles = [item.title for session in sessions for item in session.items]
         given = [item.categories for session in sessions for item in session.items]
@@ -162,8 +163,6 @@ class SessionCategories:
         ends = np.cumsum([len(session) for session in sessions]).tolist()
         return [tuple(chosen[end - len(session) : end]) for session, end in zip(sessions, ends, strict=True)]
 
-    def _model(
-        self, titles: list[str], vectors: Vectors, given: list[tuple[str, ...]], items: NDArray[np.int64]
-    ) -> CategoryModel:
+    def _model(self, titles: list[str], vectors: Vectors, given: list[tuple[str, ...]], items: Ints) -> CategoryModel:
         kept, known = [titles[item] for item in items], [given[item] for item in items]
         return CategoryModel.fit(kept, vectors[items], known, self.labels, self._depth)

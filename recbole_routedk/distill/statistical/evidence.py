@@ -9,10 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 
 from recbole_routedk.distill.knowledge import Floats
+from recbole_routedk.distill.statistical.category import Shares
 from recbole_routedk.distill.statistical.pairs import Flags, Ints, PairTable
 
 _PRIOR_WEIGHT = 2.0  # pseudo-pairs of the category prior
@@ -28,7 +28,7 @@ class Described:
     """Pairs with what is known of their items: category shares [N, C] and principal components [N, c]."""
 
     table: PairTable
-    shares: NDArray[np.float32]
+    shares: Shares
     components: Floats
 
 

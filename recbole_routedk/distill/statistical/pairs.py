@@ -34,11 +34,6 @@ class PairTable:
     left: Ints
     right: Ints
 
-    @property
-    def item_session(self) -> Ints:
-        """The session of each item, [N]."""
-        return np.repeat(np.arange(len(self.first_item) - 1), np.diff(self.first_item))
-
     def lengths(self) -> Ints:
         """The number of items of each session, [S]."""
         return np.diff(self.first_item)
@@ -69,7 +64,7 @@ def pair_table(sessions: Sequence[Session], vectors: Vectors) -> PairTable:
     return PairTable(titles, vectors, first, *(_joined(parts) for parts in (owners, lefts, rights)))
 
 
-def _joined(parts: list[NDArray[np.int64]]) -> Ints:
+def _joined(parts: list[Ints]) -> Ints:
     return np.concatenate(parts).astype(np.int64) if parts else np.zeros(0, dtype=np.int64)
 
 

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from itertools import combinations
 
 from recbole_routedk.data.session import Bundle, LabelledSession
 from recbole_routedk.distill.statistical.pair_patterns import PairPattern, PairPatterns, PatternKind
 from recbole_routedk.distill.statistical.traits import ItemTraits
 from recbole_routedk.evaluation.error_types import ErrorType, error_type
+from recbole_routedk.evaluation.metrics import bundled_pairs
 
 Answers = Sequence[Sequence[Bundle]]
 """The bundles that were answered, for each of some sessions."""
@@ -46,15 +46,11 @@ def proposed_rules(
     together: set[PairPattern] = set()
     apart: set[PairPattern] = set()
     for own, said, seen in zip(labelled, answers, traits, strict=True):
-        gold = _pairs(own.bundles)
+        gold = bundled_pairs(own.bundles)
         together.update(pattern for pair in gold for pattern in patterns.of_pair(seen, *pair))
-        apart.update(pattern for pair in _pairs(said) - gold for pattern in patterns.of_pair(seen, *pair))
+        apart.update(pattern for pair in bundled_pairs(said) - gold for pattern in patterns.of_pair(seen, *pair))
     general = [_rule(statement, "general", "", "") for statement in _general_statements(labelled)]
     return [*general, *_sided(together, "together"), *_sided(apart, "apart")]
-
-
-def _pairs(bundles: Sequence[Bundle]) -> set[tuple[int, int]]:
-    return {pair for bundle in bundles for pair in combinations(sorted(bundle), 2)}
 
 
 def _sided(patterns: set[PairPattern], verdict: str) -> Iterator[dict[str, str]]:
