@@ -16,7 +16,7 @@ from recbole_routedk.data.session import LabelledSession
 from recbole_routedk.distill.encoder import ENCODER_PIP_NAME
 from recbole_routedk.distill.knowledge import Thought
 from recbole_routedk.distill.statistical.review import causes, proposed_rules
-from recbole_routedk.distill.statistical.teacher import fitted_teacher
+from recbole_routedk.distill.statistical.teacher import StatisticalTeacher, fitted_teacher
 from recbole_routedk.distill.teachers.protocol import Identity, Request, Response, Task
 
 _CHUNK = 64  # requests that are thought about at once: much faster than one by one
@@ -30,10 +30,14 @@ class StatisticalCompletion:
     """
 
     def __init__(self, train: Sequence[LabelledSession], seed: int) -> None:
-        """Raises UserError where there is too little to learn from."""
+        """Nothing is learnt yet."""
         self._train = tuple(train)
         self._seed = seed
-        self.statistics = fitted_teacher(train, seed)
+
+    @cached_property
+    def statistics(self) -> StatisticalTeacher:
+        """What it learnt, when it was first needed; UserError where there is too little to learn from."""
+        return fitted_teacher(self._train, self._seed)
 
     @cached_property
     def identity(self) -> Identity:
