@@ -25,7 +25,7 @@ def test_a_missing_recbole_is_named_with_the_command_that_brings_it(
 
 def test_help_into_a_closed_pipe_ends_quietly() -> None:
     program = subprocess.Popen(
-        [sys.executable, "-m", "recbole_routedk", "run", "--help"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        [sys.executable, "-m", "recbole_routedk", "distill", "--help"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )
     assert program.stdout is not None
     assert program.stderr is not None
