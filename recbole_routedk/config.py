@@ -10,7 +10,6 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import numpy as np
 import recbole
@@ -25,6 +24,7 @@ from recbole_routedk.config_schema import (
     load_yaml,
     properties_folder,
 )
+from recbole_routedk.distill.teachers.address import checked_address
 from recbole_routedk.errors import UserError
 from recbole_routedk.evaluation.recbole_metrics import register_metrics, result_keys
 from recbole_routedk.registry import (
@@ -286,16 +286,8 @@ def is_knowledge_setting(key: str) -> bool:
 
 def _check_no_secret(base_url: str | None, key_variable: str | None) -> None:
     """Refuse settings that carry a secret, without repeating it: they would be printed and saved."""
-    try:
-        parts = urlsplit(base_url or "")
-        bare = not (parts.username or parts.password or parts.query or parts.fragment)
-    except ValueError:
-        bare = False
-    if not bare:
-        raise UserError(
-            "teacher_base_url: has to be an address without user name, password, '?' and '#', since settings are "
-            "printed and saved; the key is read from the environment"
-        )
+    if base_url is not None:
+        checked_address(base_url)
     if key_variable is not None and not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", key_variable):
         raise UserError(
             "teacher_key_variable: has to be the name of an environment variable, such as OPENAI_API_KEY; the key "

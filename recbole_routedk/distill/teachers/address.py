@@ -10,18 +10,20 @@ OPENAI_URL = "https://api.openai.com/v1"
 
 
 def checked_address(url: str) -> str:
-    """Return a base URL without a slash at its end; UserError where it is none, or holds a secret."""
+    """Return a base URL without a slash at its end.
+
+    Raises UserError, which never repeats it, where it is none or holds a secret.
+    """
     try:
         parts = urlsplit(url)
         named = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        bare = not (parts.username or parts.password or parts.query or parts.fragment)
     except ValueError:
-        named = False
-    if not named:
-        raise UserError(f"teacher_base_url: {url!r} is no address such as {OPENAI_URL} or http://127.0.0.1:8000/v1")
-    if parts.username or parts.password or parts.query or parts.fragment:
+        named = bare = False
+    if not (named and bare):
         raise UserError(
-            "teacher_base_url: leave user name, password and everything after '?' out of it, since settings are "
-            "printed and saved; the key is read from the environment"
+            f"teacher_base_url: has to be an address such as {OPENAI_URL} or http://127.0.0.1:8000/v1, without user "
+            "name, password, '?' and '#', since settings are printed and saved; the key is read from the environment"
         )
     return url.rstrip("/")
 
