@@ -90,7 +90,7 @@ def run(argv: Sequence[str]) -> int:
     output = given.pop("output", "") if batch else ""
     if batch and not output:
         raise UserError("distill batch write: name the file to write with --output=FILE")
-    dry = given.pop("dry_run", "False").lower() in ("true", "yes", "1")
+    dry = _switch("dry_run", given.pop("dry_run", "False"))
     job = _Job(given)
     with job.watched():
         if batch:
@@ -121,11 +121,14 @@ class _Job:
 
     def _build(self) -> None:
         from recbole_routedk.data.dataset import BundleDataset
+        from recbole_routedk.data.session import first_items, first_labelled
 
         train, valid, test = BundleDataset(self.config).build()
-        self.train: tuple[LabelledSession, ...] = train.labelled_sessions
+        # As the model reads them, or it would ask again about those that are longer.
+        limit = self.config["max_items"] if "max_items" in self.config else sys.maxsize
+        self.train: list[LabelledSession] = [first_labelled(each, limit) for each in train.labelled_sessions]
         by_split = {"valid": valid.sessions, "test": test.sessions}
-        self.sessions: list[Session] = [session for split in self.splits for session in by_split[split]]
+        self.sessions: list[Session] = [first_items(each, limit) for split in self.splits for each in by_split[split]]
 
     @contextmanager
     def watched(self) -> Iterator[None]:
@@ -240,6 +243,13 @@ def _write_batch(job: _Job, path: Path) -> int:
 
 def _names(tasks: set[Task]) -> str:
     return ", ".join(sorted(task.value for task in tasks))
+
+
+def _switch(name: str, text: str) -> bool:
+    """Read a switch; a mistyped word must not be taken for "no", where "no" costs money."""
+    if text.lower() not in ("true", "yes", "1", "false", "no", "0"):
+        raise UserError(f"--{name} has to be True or False, not {text!r}")
+    return text.lower() in ("true", "yes", "1")
 
 
 def _amount(text: str | None) -> float | None:

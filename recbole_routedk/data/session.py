@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
 Bundle = frozenset[int]
@@ -46,6 +46,7 @@ class RejectionReason(Enum):
     TOO_FEW_ITEMS = "fewer than two items"
     DUPLICATE_BUNDLE = "duplicate bundle"
     UNPARSABLE = "unparsable"
+    TOO_MANY = "too many"
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,3 +82,18 @@ def drop_redundant_bundles(bundles: list[Bundle]) -> list[int]:
         if not repeated and not any(other < bundle for other in bundles):
             kept.append(index)
     return kept
+
+
+def first_items(session: Session, limit: int) -> Session:
+    """Return the session with its first ``limit`` items; the same object where it has no more."""
+    return session if len(session) <= limit else replace(session, items=session.items[:limit])
+
+
+def first_labelled(labelled: LabelledSession, limit: int) -> LabelledSession:
+    """Return the session with its first ``limit`` items and the bundles that lie within them."""
+    session = first_items(labelled.session, limit)
+    if session is labelled.session:
+        return labelled
+    kept = [k for k, bundle in enumerate(labelled.bundles) if max(bundle) < limit]
+    intents = tuple(labelled.intents[k] for k in kept) if labelled.intents else ()
+    return LabelledSession(session, tuple(labelled.bundles[k] for k in kept), intents)

@@ -266,6 +266,7 @@ def test_the_key_is_nowhere(words: list[str], toy_data: Path, capsys: pytest.Cap
         (["--teacher_model=m"], "teacher_model is a setting of the teacher"),
         (["--model=Freq"], "Freq reads no knowledge"),
         (["--budget=much"], "--budget has to be an amount"),
+        (["--dry_run=ture"], "--dry_run has to be True or False"),
         (["--split=train"], "--split has to be valid, test or both"),
         (["shwo"], "no such form"),
         (["batch", "write"], "--output"),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from logging import getLogger
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ from torch import Tensor
 
 from recbole_routedk.data.files import write_json
 from recbole_routedk.data.prompts import PromptEncoder
-from recbole_routedk.data.session import Generation, LabelledSession, Session
+from recbole_routedk.data.session import Generation, LabelledSession, Session, first_items, first_labelled
 from recbole_routedk.distill.knowledge import FORMATS
 from recbole_routedk.model.bundle_generator import BundleGenerator
 from recbole_routedk.model.language.answering import Answerer, AnswerSettings
@@ -85,19 +84,14 @@ class StudentModel(BundleGenerator):
 
     def _shortened(self, labelled: LabelledSession) -> LabelledSession:
         """The first ``max_items`` items and the bundles that lie within them."""
-        session = self._within_labels(labelled.session)
-        if session is labelled.session:
-            return labelled
-        kept = [k for k, bundle in enumerate(labelled.bundles) if max(bundle) < len(session)]
-        intents = tuple(labelled.intents[k] for k in kept) if labelled.intents else ()
-        return LabelledSession(session, tuple(labelled.bundles[k] for k in kept), intents)
+        self._within_labels(labelled.session)
+        return first_labelled(labelled, self.prompts.max_items)
 
     def _within_labels(self, session: Session) -> Session:
         limit = self.prompts.max_items
-        if len(session) <= limit:
-            return session
-        logger.warning(f"session {session.session_id}: only the first {limit} of {len(session)} items (max_items)")
-        return replace(session, items=session.items[:limit])
+        if len(session) > limit:
+            logger.warning(f"session {session.session_id}: only the first {limit} of {len(session)} items (max_items)")
+        return first_items(session, limit)
 
     def begin_epoch(self, epoch: int) -> None:
         self._epoch = epoch
