@@ -2,7 +2,8 @@
 
 The JSON object must be the whole text, apart from white space and one ```json fence around it. What is wrong is
 refused with a reason and never repaired by guess: an unknown or repeated position, a group of one item, a group
-said twice, a value of another type. Keys that were not asked for are not read; a key given twice makes the text
+said twice, a value of another type, and what is said after a reasonable number of things: answers are shown to the
+teacher again and to the student, so that one without measure would fill every later prompt. Keys that were not asked for are not read; a key given twice makes the text
 unparsable, because either value could be the one that was meant.
 """
 
@@ -26,6 +27,8 @@ Value = TypeVar("Value")
 
 LONGEST_PHRASE = 60
 LONGEST_SENTENCE = 200
+MOST_CAUSES = 50
+MOST_RULES = 5000
 _LONGEST_ANSWER = 4_000_000
 _LONGEST_QUOTE = 80
 _LONGEST_INTEGER = 15
@@ -74,9 +77,10 @@ def parse_causes(text: str) -> Parsed[tuple[str, ...]]:
     said = _list_of(text, "causes")
     if said is None:
         return _unreadable(text)
+    said, surplus = said[:MOST_CAUSES], said[MOST_CAUSES:]
     phrases = [clean_phrase(entry, LONGEST_SENTENCE) if isinstance(entry, str) else "" for entry in said]
     refused = [_refusal(entry) for entry, phrase in zip(said, phrases, strict=True) if not phrase]
-    return Parsed(tuple(phrase for phrase in phrases if phrase), tuple(refused))
+    return Parsed(tuple(phrase for phrase in phrases if phrase), (*refused, *_surplus(surplus)))
 
 
 def parse_rules(text: str) -> Parsed[tuple[ProposedRule, ...]]:
@@ -84,9 +88,10 @@ def parse_rules(text: str) -> Parsed[tuple[ProposedRule, ...]]:
     said = _list_of(text, "rules")
     if said is None:
         return _unreadable(text)
+    said, surplus = said[:MOST_RULES], said[MOST_RULES:]
     rules = [_rule(entry) for entry in said]
     refused = tuple(_refusal(entry) for entry, rule in zip(said, rules, strict=True) if rule is None)
-    return Parsed(tuple(rule for rule in rules if rule is not None), refused)
+    return Parsed(tuple(rule for rule in rules if rule is not None), (*refused, *_surplus(surplus)))
 
 
 def parse_thought(text: str, items: int) -> Parsed[Thought]:
@@ -109,10 +114,11 @@ def parse_thought(text: str, items: int) -> Parsed[Thought]:
 
 
 class _GroupReader:
-    """Gathers the valid groups of an answer and what was refused."""
+    """Gathers the valid groups of an answer, at most ``most`` (by default one an item), and what was refused."""
 
-    def __init__(self, items: int) -> None:
+    def __init__(self, items: int, most: int | None = None) -> None:
         self._items = items
+        self._most = items if most is None else most
         self.groups: list[Bundle] = []
         self.rejected: list[Rejection] = []
         self._seen: set[Bundle] = set()
@@ -136,7 +142,9 @@ class _GroupReader:
             return RejectionReason.DUPLICATE_ITEM
         if len(entry) < 2:
             return RejectionReason.TOO_FEW_ITEMS
-        return RejectionReason.DUPLICATE_BUNDLE if frozenset(entry) in self._seen else None
+        if frozenset(entry) in self._seen:
+            return RejectionReason.DUPLICATE_BUNDLE
+        return RejectionReason.TOO_MANY if len(self.groups) >= self._most else None
 
 
 def _intent(entry: Any, reader: _GroupReader) -> Iterator[str]:
@@ -151,7 +159,7 @@ def _intent(entry: Any, reader: _GroupReader) -> Iterator[str]:
 
 def _relate(related: Sequence[Any], affinities: np.ndarray) -> Iterator[Rejection]:
     """Write what is said about pairs into ``affinities`` [n, n] and yield what was refused."""
-    pairs = _GroupReader(len(affinities))
+    pairs = _GroupReader(len(affinities), affinities.size)
     for entry in related:
         if not isinstance(entry, list) or len(entry) != 3 or not _is_number(entry[2]):
             yield _refusal(entry)
@@ -232,6 +240,10 @@ def _short_integer(digits: str) -> int:
 
 def _unreadable(text: str) -> Parsed[Any]:
     return Parsed(None, (Rejection(clean_phrase(text, _LONGEST_QUOTE), RejectionReason.UNPARSABLE),))
+
+
+def _surplus(entries: Sequence[Any]) -> list[Rejection]:
+    return [_refusal(entry, RejectionReason.TOO_MANY) for entry in entries]
 
 
 def _refusal(entry: Any, reason: RejectionReason = RejectionReason.UNPARSABLE) -> Rejection:

@@ -158,3 +158,29 @@ def test_no_text_raises_and_what_is_read_is_valid(text: str, items: int) -> None
         assert len(thought.groups) == len(thought.intents) >= 1
         assert thought.affinities.min() >= 0.0
         assert thought.affinities.max() <= 1.0
+
+
+def test_an_answer_without_measure_is_read_up_to_a_measure() -> None:
+    # All 1,013 groups of ten items are valid, but no session has more bundles than items.
+    groups = [[item for item in range(10) if number >> item & 1] for number in range(1024)]
+    groups = [group for group in groups if len(group) > 1]
+
+    bundles = parse_bundles(json.dumps({"bundles": groups}), 10)
+    thought = parse_thought(json.dumps({"intents": [{"intent": "x", "items": group} for group in groups]}), 10)
+    causes = parse_causes(json.dumps({"causes": ["why"] * 1000}))
+    rule = {"rule": "r", "verdict": "general", "left": "", "right": ""}
+    rules = parse_rules(json.dumps({"rules": [rule] * 6000}))
+
+    assert bundles.value is not None and thought.value is not None
+    assert list(bundles.value) == list(thought.value.groups) == [frozenset(group) for group in groups[:10]]
+    assert causes.value == ("why",) * 50
+    assert rules.value is not None and len(rules.value) == 5000
+    for parsed in (bundles, thought, causes, rules):
+        assert {rejection.reason for rejection in parsed.rejected} == {RejectionReason.TOO_MANY}
+    assert len(bundles.rejected) == 1003
+
+
+def test_related_pairs_are_not_limited_by_the_number_of_items() -> None:
+    pairs = [[left, right, 0.5] for left in range(9) for right in range(left + 1, 9)]
+    parsed = parse_thought(json.dumps({"related": pairs, "intents": [{"intent": "x", "items": [0, 1]}]}), 9)
+    assert parsed.rejected == ()
