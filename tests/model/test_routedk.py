@@ -86,8 +86,18 @@ def test_every_ablation_runs_and_says_so_in_its_name(small_data: Path, tiny_stud
 @pytest.mark.parametrize(
     "settings", [{"consensus": "vote"}, {"inference_view": ["rules", "thoughts"]}, {"decoding": "free"}]
 )
-def test_ways_of_answering(small_data: Path, tiny_student_folder: Path, settings: dict[str, Any]) -> None:
-    result = run(small_data, tiny_student_folder, **settings)
+def test_ways_of_answering(finished: dict[str, Any], settings: dict[str, Any]) -> None:
+    _, model, _, _, _, test_data = load_data_and_model(finished["run_folder"], settings)
+
+    generations = model.predict_bundles([own.session for own in test_data.bundle_dataset.labelled_sessions])
+
+    assert len(generations) == 4
+    if settings.get("decoding") != "free":
+        assert all(generation.bundles for generation in generations)
+
+
+def test_two_formats_are_read_in_training_too(small_data: Path, tiny_student_folder: Path) -> None:
+    result = run(small_data, tiny_student_folder, inference_view=["rules", "thoughts"])
 
     assert len(predictions(result)) == 4
 
@@ -158,13 +168,12 @@ def test_an_expert_trains_on_no_session_that_lacks_its_knowledge(finished: dict[
     assert dict(zip(model.student.experts, trained, strict=True)) == {"base": True, "rule": True, "thought": False}
 
 
-def test_a_run_knows_the_sessions_it_was_trained_on(small_data: Path, tiny_student_folder: Path) -> None:
-    result = run(small_data, tiny_student_folder)
+def test_a_run_knows_the_sessions_it_was_trained_on(finished: dict[str, Any], tmp_path: Path) -> None:
     splits = small_splits()
-    write_small(small_data, SplitSessions(splits.train[:-1], splits.valid, (*splits.test, splits.train[-1])))
+    moved = SplitSessions(splits.train[:-1], splits.valid, (*splits.test, splits.train[-1]))
 
     with pytest.raises(UserError, match="not those that the run was trained on"):
-        load_data_and_model(result["run_folder"])
+        load_data_and_model(finished["run_folder"], {"data_path": str(write_small(tmp_path, moved))})
 
 
 def test_what_is_read_at_inference_has_to_be_known(small_data: Path) -> None:

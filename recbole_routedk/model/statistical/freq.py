@@ -10,13 +10,12 @@ from typing import Any
 from recbole_routedk.data.session import Bundle, Generation, LabelledSession, Session
 from recbole_routedk.distill.encoder import title_encoder
 from recbole_routedk.distill.statistical.category import UNKNOWN, SessionCategories
-from recbole_routedk.distill.statistical.pairs import session_folds
+from recbole_routedk.distill.statistical.pairs import FOLDS, session_folds
 from recbole_routedk.evaluation.metrics import score_sessions
 from recbole_routedk.model.bundle_generator import BundleGenerator
 
 Pattern = tuple[str, ...]
 
-_FOLDS = 5
 _MOST_ITEMS = 12  # of a bundle that are mined: a subset of five of twelve has 792 choices
 _LIMITS = (1, 2, 3, 4, 5)
 _ORDERS = ("support", "size")
@@ -89,7 +88,7 @@ class Freq(BundleGenerator):
 
     def _fitted_categories(self, train: Sequence[LabelledSession]) -> SessionCategories:
         categories = SessionCategories(title_encoder(), self.config["category_depth"])
-        folds = session_folds(len(train), _FOLDS, self.config["seed"])
+        folds = session_folds(len(train), FOLDS, self.config["seed"])
         categories.fit([labelled.session for labelled in train], folds)
         self._categories = categories
         return categories
