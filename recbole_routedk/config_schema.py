@@ -155,7 +155,7 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     near = difflib.get_close_matches(word.lower(), by_lower, n=1, cutoff=0.5)
     if near:
         return f" Did you mean {by_lower[near[0]]!r}?"
-    return f" There are: {', '.join(words)}." if len(words) <= 20 else ""
+    return f" There are: {', '.join(words)}." if 0 < len(words) <= 20 else ""
 
 
 def check_keys(settings: Mapping[str, Any], known: Iterable[str], source: str) -> None:

@@ -125,7 +125,7 @@ class _Job:
 
         train, valid, test = BundleDataset(self.config).build()
         # As the model reads them, or it would ask again about those that are longer.
-        limit = self.config["max_items"] if "max_items" in self.config else sys.maxsize
+        limit: int = self.config["max_items"] or sys.maxsize  # None for a model of the user's own that has no limit
         self.train: list[LabelledSession] = [first_labelled(each, limit) for each in train.labelled_sessions]
         by_split = {"valid": valid.sessions, "test": test.sessions}
         self.sessions: list[Session] = [first_items(each, limit) for split in self.splits for each in by_split[split]]

@@ -24,6 +24,7 @@ View = tuple[Reading, ...]
 
 PLAIN: View = ()
 _LONGEST_PHRASE = 60
+_NO_MARKS = str.maketrans(";:", ",,")
 
 
 @dataclass(frozen=True)
@@ -150,8 +151,8 @@ def _related_pairs(affinities: np.ndarray, settings: ViewSettings) -> list[tuple
 
 
 def _short(phrase: str) -> str:
-    # A teacher may be a language model, and a phrase of it as long as it likes.
-    return shorten(phrase, _LONGEST_PHRASE, placeholder="")
+    # A teacher may be a language model, a phrase of it as long as it likes, and look like the parts of a prompt.
+    return shorten(phrase.translate(_NO_MARKS), _LONGEST_PHRASE, placeholder="")
 
 
 def _digit(probability: float) -> int:

@@ -2,9 +2,10 @@
 
 The JSON object must be the whole text, apart from white space and one ```json fence around it. What is wrong is
 refused with a reason and never repaired by guess: an unknown or repeated position, a group of one item, a group
-said twice, a value of another type, and what is said after a reasonable number of things: answers are shown to the
-teacher again and to the student, so that one without measure would fill every later prompt. Keys that were not asked for are not read; a key given twice makes the text
-unparsable, because either value could be the one that was meant.
+said twice, a value of another type. So is what follows after a reasonable number of things: answers are shown to
+the teacher again and to the student, and one without measure would fill every later prompt. Keys that were not
+asked for are not read; a key given twice makes the text unparsable, because either value could be the one that
+was meant.
 """
 
 from __future__ import annotations

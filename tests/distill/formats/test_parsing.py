@@ -171,10 +171,12 @@ def test_an_answer_without_measure_is_read_up_to_a_measure() -> None:
     rule = {"rule": "r", "verdict": "general", "left": "", "right": ""}
     rules = parse_rules(json.dumps({"rules": [rule] * 6000}))
 
-    assert bundles.value is not None and thought.value is not None
+    assert bundles.value is not None
+    assert thought.value is not None
     assert list(bundles.value) == list(thought.value.groups) == [frozenset(group) for group in groups[:10]]
     assert causes.value == ("why",) * 50
-    assert rules.value is not None and len(rules.value) == 5000
+    assert rules.value is not None
+    assert len(rules.value) == 5000
     for parsed in (bundles, thought, causes, rules):
         assert {rejection.reason for rejection in parsed.rejected} == {RejectionReason.TOO_MANY}
     assert len(bundles.rejected) == 1003
