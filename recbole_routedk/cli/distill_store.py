@@ -10,7 +10,7 @@ from itertools import islice
 from pathlib import Path
 
 from recbole_routedk.config_schema import load_yaml, properties_folder
-from recbole_routedk.data.files import write_texts
+from recbole_routedk.data.files import read_text, write_texts
 from recbole_routedk.distill.store.request_store import RequestStore
 from recbole_routedk.distill.store.rows import StoredRow
 from recbole_routedk.distill.store.transfer import TransferCounts, export_lines, import_jsonl, read_batch
@@ -24,6 +24,8 @@ _SOME_BAD = 1
 def main(words: Sequence[str]) -> int:
     """Run one command (``show``, ``export``, ``import`` or ``read``); returns the exit code, 1 for bad lines."""
     args = _parser().parse_args(list(words))
+    if args.command in ("import", "read"):
+        read_text(args.file.expanduser())  # before a store is made: a mistyped name must leave none behind
     with RequestStore(args.store.expanduser(), must_exist=args.command in ("show", "export", "read")) as store:
         if args.command == "show":
             return _show(store, args)

@@ -245,6 +245,13 @@ def test_bad_lines_are_named_and_the_exit_code_tells(toy_data: Path, capsys: pyt
     assert "\x1b" not in output.err
 
 
+def test_an_import_of_nothing_leaves_no_store(toy_data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["distill", "import", "missing.jsonl"]) == 2
+
+    assert "missing.jsonl: there is no such file" in capsys.readouterr().err
+    assert not STORE.parent.exists()
+
+
 def test_the_key_is_nowhere(words: list[str], toy_data: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(words) == 0
     assert main(["distill", "show"]) == 0
