@@ -45,7 +45,8 @@ class Interviewer:
                 parsed: Parsed[Value] = Parsed(None) if response.text is None else read(index, response.text)
                 values[index] = parsed.value
                 self._report.count(response, parsed.rejected, parsed.value is not None)
-                tokens += response.usage.input_tokens + response.usage.output_tokens
+                if not response.cached:  # what the store gives at once says nothing about the teacher's speed
+                    tokens += response.usage.input_tokens + response.usage.output_tokens
                 if tokens or self._report.failures:
                     speed = tokens / max(time.monotonic() - started, 1e-3)
                     bar.set_postfix_str(f"{speed:.0f} tokens/s, {self._report.failures} failed", refresh=False)
