@@ -58,10 +58,7 @@ class MeteredTeacher:
 
     def total(self) -> Tally:
         """Return the counts over all tasks."""
-        total = Tally()
-        for tally in self.tallies.values():
-            total.add(tally)
-        return total
+        return _sum(self.tallies.values())
 
     def tokens_per_second(self) -> float:
         """Return output tokens of this run a second of waiting for the teacher."""
@@ -77,12 +74,16 @@ class MeteredTeacher:
             tally.output_tokens += response.usage.output_tokens
 
 
+def _sum(tallies: Iterable[Tally]) -> Tally:
+    total = Tally()
+    for tally in tallies:
+        total.add(tally)
+    return total
+
+
 def table_lines(tallies: dict[Task, Tally], price: Price | None, model: str) -> list[str]:
     """Return a table with a line a task and one for all, and what to set where the price is not known."""
-    total = Tally()
-    for tally in tallies.values():
-        total.add(tally)
-    rows = [(task.value, tally) for task, tally in tallies.items()] + [("all", total)]
+    rows = [(task.value, tally) for task, tally in tallies.items()] + [("all", _sum(tallies.values()))]
     heads = ("task", "requests", "cached", "asked", "failed", "input tok", "output tok", "cost")
     lines = ["".join(f"{head:<10}" if head == "task" else f"{head:>12}" for head in heads)]
     for name, tally in rows:
