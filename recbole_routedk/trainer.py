@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from logging import getLogger
 from pathlib import Path
 from typing import Any
@@ -43,23 +43,9 @@ from recbole_routedk.model.bundle_generator import BundleGenerator, TrainingStag
 from recbole_routedk.progress import progress_bar
 from recbole_routedk.run_log import NoWriter
 from recbole_routedk.schedule import rate_factor
+from recbole_routedk.training_state import Progress
 
 BEST, LAST = "best", "last"
-
-
-@dataclass
-class Progress:
-    """Where training stands; this is what a resumed run goes on from."""
-
-    stage: int = 0
-    epoch: int = 0  # finished epochs of the stage
-    epochs_before: int = 0  # finished epochs of earlier stages
-    waited: int = 0  # evaluations since the best one
-    best_score: float | None = None
-    best_result: dict[str, float] = field(default_factory=dict)
-    seconds: float = 0.0
-    stage_done: bool = False
-    finished: bool = False
 
 
 class BundleTrainer(Trainer):
@@ -239,6 +225,8 @@ class BundleTrainer(Trainer):
 
     def _validate(self, valid_data: BundleDataLoader, patience: int | None = None) -> float:
         """Evaluate on the valid split; keeps the weights if they are the best of the stage."""
+        if self.model.gradient_trained:
+            self._calibrate(valid_data)
         result = self.evaluate(valid_data, load_best_model=False, show_progress=self._show)
         score = float(result[self.valid_metric])
         progress = self.progress
@@ -259,6 +247,12 @@ class BundleTrainer(Trainer):
         if self._callback:
             self._callback(progress.epochs_before - 1, score)
         return score
+
+    @torch.no_grad()
+    def _calibrate(self, valid_data: BundleDataLoader) -> None:
+        self.model.eval()
+        self.model.calibrate(valid_data.bundle_dataset.labelled_sessions)
+        self.model.train()
 
     # Checkpoints --------------------------------------------------------------------------------
 

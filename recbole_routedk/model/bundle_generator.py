@@ -79,6 +79,13 @@ class BundleGenerator(AbstractRecommender):
     def fit_sessions(self, train: Sequence[LabelledSession], valid: Sequence[LabelledSession]) -> None:
         """Learn without gradients; called once where ``gradient_trained`` is false."""
 
+    def calibrate(self, valid: Sequence[LabelledSession]) -> None:
+        """Choose what is chosen on the valid sessions, such as a threshold; called before each evaluation on them.
+
+        Only for models trained by gradient: the others choose in ``fit_sessions``. What is chosen has to be part of
+        ``extra_state``. Nothing unless overridden.
+        """
+
     def calculate_loss(self, interaction: Any) -> Tensor | tuple[Tensor, ...]:
         """The loss of a batch; ``interaction["session_index"]`` [B] indexes the training sessions."""
         raise NotImplementedError(f"{type(self).__name__} is not trained by gradient")
