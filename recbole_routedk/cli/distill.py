@@ -19,7 +19,7 @@ from recbole_routedk.distill.store.request_store import RequestStore
 from recbole_routedk.distill.store.stored_teacher import StoredTeacher
 from recbole_routedk.distill.store.transfer import StepUnansweredError, UnaskedTeacher, batch_lines
 from recbole_routedk.distill.teachers.address import checked_address
-from recbole_routedk.distill.teachers.protocol import Identity, Task, Teacher, Usage
+from recbole_routedk.distill.teachers.protocol import Identity, Task, Teacher, Usage, is_deterministic
 from recbole_routedk.errors import UserError
 from recbole_routedk.progress import progress_shown
 
@@ -183,7 +183,8 @@ def _distil(job: _Job) -> int:
             print(*table_lines(metered.tallies, price, teacher.identity.model), sep="\n")
             print(f"{metered.seconds:.1f} s, {metered.tokens_per_second():.1f} output tokens/s; store: {store.path}")
             if failed := metered.total().failures:
-                print(f"{failed} requests failed; the same command asks them again ('distill show --failures')")
+                again = "would fail again" if is_deterministic(teacher) else "are asked again by the same command"
+                print(f"{failed} requests failed and {again} ('distill show --failures')")
     if last:
         print(last, file=sys.stderr)
     return code
@@ -200,7 +201,7 @@ def _dry_run(job: _Job) -> int:
     identity = endpoint or teacher.identity
     price = price_of(identity, job.config["teacher_prices"])
     with RequestStore(job.store_path) if job.store_path.is_file() else nullcontext() as store:
-        dry = DryTeacher(identity, store, stand_in, counts or estimated_input)
+        dry = DryTeacher(identity, store, stand_in, counts or estimated_input, is_deterministic(teacher))
         metered = MeteredTeacher(dry)
         job.learn(metered)
     print(f"Dry run: {identity.teacher} ({identity.model}) was asked nothing. Without repeats of failed requests:\n")

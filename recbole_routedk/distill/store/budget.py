@@ -6,7 +6,14 @@ import math
 from collections.abc import Iterable, Iterator
 
 from recbole_routedk.distill.pricing import Price, how_to_price, most_usage
-from recbole_routedk.distill.teachers.protocol import Identity, Request, Response, Teacher, Usage
+from recbole_routedk.distill.teachers.protocol import (
+    Identity,
+    Request,
+    Response,
+    Teacher,
+    Usage,
+    is_deterministic,
+)
 from recbole_routedk.errors import UserError
 
 
@@ -38,6 +45,11 @@ class BudgetedTeacher:
     def identity(self) -> Identity:
         """That of the inner teacher."""
         return self._teacher.identity
+
+    @property
+    def deterministic(self) -> bool:
+        """Whether the inner teacher is."""
+        return is_deterministic(self._teacher)
 
     def complete(self, requests: Iterable[Request]) -> Iterator[Response]:
         """Yield responses while the budget lasts.

@@ -19,7 +19,8 @@ from recbole_routedk.distill.teachers.protocol import Identity, Request, Respons
 class DryTeacher:
     """Answers in the name of ``identity`` from its store and else from a stand-in; no answer is kept.
 
-    ``store`` is None where there is none yet; ``count_input`` counts the input tokens of a request.
+    ``store`` is None where there is none yet; ``count_input`` counts the input tokens of a request; ``deterministic``
+    says whether the teacher would not be asked again for what it failed at.
     ``measured`` are the tasks whose output tokens come from the store's mean for that task and model, the others'
     come from the stand-in's answers.
     """
@@ -30,10 +31,13 @@ class DryTeacher:
         store: RequestStore | None,
         stand_in: Teacher,
         count_input: Callable[[Request], int] = estimated_input,
+        deterministic: bool = False,
     ) -> None:
         self.identity = identity
+        self.deterministic = deterministic
         self.measured: set[Task] = set()
         self._estimate = _Estimate(identity, store, stand_in, count_input, self.measured)
+        self._estimate.deterministic = deterministic
         self._remembering = StoredTeacher(self._estimate, _Overlay(store))
 
     def complete(self, requests: Iterable[Request]) -> Iterator[Response]:
@@ -53,9 +57,15 @@ class _Overlay(RequestStore):
         below = None if self._base is None else self._base.get(identity, request)
         return below or super().get(identity, request)
 
+    def failure(self, identity: Identity, request: Request) -> Response | None:
+        """Look below alone: nothing fails here."""
+        return None if self._base is None else self._base.failure(identity, request)
+
 
 class _Estimate:
     """The stand-in under the asked teacher's name, with estimated usage."""
+
+    deterministic = False
 
     def __init__(
         self,

@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -113,6 +113,13 @@ class RequestStore:
         if row is None:
             return None
         return Response(request, row[0], usage=Usage(row[1], row[2]), seconds=row[3], cached=True)
+
+    def failure(self, identity: Identity, request: Request) -> Response | None:
+        """Return how a request failed when it was last asked, marked as cached; None for any other request."""
+        row = self.row(request_key(identity, request))
+        if row is None or row.response.text is not None or not row.attempts:
+            return None
+        return replace(row.response, request=request)
 
     def put(self, identity: Identity, response: Response) -> None:
         """Keep a response for good before returning; a failure is kept too, but never as an answer."""

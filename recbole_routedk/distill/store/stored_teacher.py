@@ -8,7 +8,14 @@ from dataclasses import dataclass, field, replace
 from itertools import chain
 
 from recbole_routedk.distill.store.request_store import RequestStore
-from recbole_routedk.distill.teachers.protocol import Identity, Request, Response, Teacher, request_key
+from recbole_routedk.distill.teachers.protocol import (
+    Identity,
+    Request,
+    Response,
+    Teacher,
+    is_deterministic,
+    request_key,
+)
 
 LOOK_AHEAD = 256
 """Most answers from the store that wait for one of the teacher; more would be read ahead for nothing."""
@@ -30,9 +37,10 @@ class StoredTeacher:
     def complete(self, requests: Iterable[Request]) -> Iterator[Response]:
         """Yield stored answers at once and others as they arrive, each of them lasting before it is yielded.
 
-        Equal requests are asked once. A request that failed before is asked again, but once a call.
+        Equal requests are asked once. A request that failed before is asked again, but once a call, unless the teacher
+        is deterministic and would fail again.
         """
-        call = _Call(self.identity, self._store, iter(requests))
+        call = _Call(self.identity, self._store, iter(requests), is_deterministic(self._teacher))
         while not call.exhausted:
             first = next(call.misses(), None)
             yield from call.take_ready()
@@ -52,6 +60,7 @@ class _Call:
     identity: Identity
     store: RequestStore
     requests: Iterator[Request]
+    failures_last: bool
     ready: deque[Response] = field(default_factory=deque)
     waiting: dict[str, list[Request]] = field(default_factory=dict)
     failed: dict[str, Response] = field(default_factory=dict)
@@ -69,11 +78,15 @@ class _Call:
                 self.waiting[key].append(request)
             elif key in self.failed:
                 self.ready.append(replace(self.failed[key], request=request))
-            elif (stored := self.store.get(self.identity, request)) is not None:
+            elif (stored := self._known(request)) is not None:
                 self.ready.append(stored)
             else:
                 self.waiting[key] = [request]
                 yield request
+
+    def _known(self, request: Request) -> Response | None:
+        answer = self.store.get(self.identity, request)
+        return self.store.failure(self.identity, request) if answer is None and self.failures_last else answer
 
     def settle(self, response: Response) -> Iterator[Response]:
         """Keep a response, then give it to all that wait for it."""

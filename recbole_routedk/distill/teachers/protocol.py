@@ -96,7 +96,11 @@ class Response:
 
 
 class Teacher(Protocol):
-    """Anything that continues conversations."""
+    """Anything that continues conversations.
+
+    One with an attribute ``deterministic`` that is true gives the same answer whenever it is asked the same, so that
+    what it failed at is not worth asking again.
+    """
 
     @property
     def identity(self) -> Identity:
@@ -108,6 +112,11 @@ class Teacher(Protocol):
         A request that fails gives a response with ``failure``; what concerns all of them (no such model, no
         key) raises UserError.
         """
+
+
+def is_deterministic(teacher: Teacher) -> bool:
+    """Return whether a teacher says that asking it again is of no use."""
+    return bool(getattr(teacher, "deterministic", False))
 
 
 def request_key(identity: Identity, request: Request) -> str:

@@ -45,6 +45,19 @@ def test_output_is_the_mean_of_the_store_else_the_length_of_the_stand_ins_answer
     assert dry.measured == {Task.THOUGHT}
 
 
+def test_a_deterministic_teacher_would_not_be_asked_for_what_it_failed_at(tmp_path: Path) -> None:
+    with RequestStore(tmp_path / "k.sqlite") as store:
+        store.put(IDENTITY, Response(a_request("cut off"), None, "the answer was cut off"))
+        asked = {
+            deterministic: MeteredTeacher(DryTeacher(IDENTITY, store, RecordedTeacher(), deterministic=deterministic))
+            for deterministic in (True, False)
+        }
+        for teacher in asked.values():
+            list(teacher.complete([a_request("cut off"), a_request("new")]))
+
+    assert {deterministic: teacher.total().asked for deterministic, teacher in asked.items()} == {True: 1, False: 2}
+
+
 def test_no_answer_is_longer_than_it_may_be() -> None:
     (response,) = DryTeacher(IDENTITY, None, RecordedTeacher()).complete([a_request("new", max_tokens=2)])
 

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from recorded_teacher import IDENTITY, RecordedTeacher, a_request, the_answer
 
+from recbole_routedk.distill.pricing import Price
+from recbole_routedk.distill.store.budget import BudgetedTeacher
 from recbole_routedk.distill.store.request_store import RequestStore
 from recbole_routedk.distill.store.rows import row_of
 from recbole_routedk.distill.store.stored_teacher import LOOK_AHEAD, NO_ANSWER, StoredTeacher
@@ -67,6 +69,21 @@ def test_a_failure_is_kept_but_asked_again_and_counted(store: RequestStore) -> N
     (row,) = store.rows(failures=True)
     assert teacher.asked["fail"] == 3
     assert row.attempts == 3
+
+
+def test_a_failure_of_a_deterministic_teacher_is_final(store: RequestStore) -> None:
+    class Deterministic(RecordedTeacher):
+        deterministic = True
+
+    teacher = Deterministic()
+    store.expect(IDENTITY, [a_request("fail later")])  # noted for a batch file, never asked
+
+    for turn in range(3):
+        budgeted = BudgetedTeacher(teacher, Price(1.0, 1.0), 1.0)
+        responses = list(StoredTeacher(budgeted, store).complete([a_request("fail"), a_request("fail later")]))
+        assert [(r.text, r.failure, r.cached) for r in responses] == [(None, "refused", turn > 0)] * 2
+
+    assert teacher.asked == {"fail": 1, "fail later": 1}
 
 
 def test_an_answer_lasts_before_it_is_handed_out(store: RequestStore) -> None:
