@@ -16,6 +16,7 @@ from recbole_routedk.distill.teachers.address import OPENAI_URL, checked_address
 from recbole_routedk.distill.teachers.answers import Answer, error_words, plain_words, read_answer
 from recbole_routedk.distill.teachers.background_loop import background_loop
 from recbole_routedk.distill.teachers.dialect import REFUSALS, Dialect
+from recbole_routedk.distill.teachers.openai_sdk import openai_sdk, quiet_sdk_logs
 from recbole_routedk.distill.teachers.pace import Pace
 from recbole_routedk.distill.teachers.protocol import Identity, Request, Response, Task
 from recbole_routedk.distill.teachers.secret import Secret
@@ -32,7 +33,6 @@ _LIMIT_TURNS = 8
 _LOST_IN_A_ROW = 10
 """So many failed connections and server errors without an answer between them, and the endpoint counts as gone."""
 _QUOTED = 300
-_CHATTY_LOGGERS = ("openai", "httpx", "httpx2", "httpcore", "httpcore2")
 
 
 class OpenAITeacher:
@@ -55,7 +55,7 @@ class OpenAITeacher:
         Raises:
             UserError: no ``openai`` package, no model, a base_url that is none or holds a secret, or no key for OpenAI.
         """
-        _sdk()
+        openai_sdk()
         if not model:
             raise UserError("teacher_model: name the model that the endpoint is to answer with")
         self._base_url = checked_address(base_url)
@@ -128,10 +128,8 @@ class OpenAITeacher:
                 asyncio.run_coroutine_threadsafe(client.close(), loop).result()
 
     async def _open(self) -> tuple[openai.AsyncOpenAI, Pace]:
-        for name in _CHATTY_LOGGERS:  # a line a request and foreign headers, unless the user asked the SDK for them
-            if logging.getLogger(name).level == logging.NOTSET:
-                logging.getLogger(name).setLevel(logging.WARNING)
-        client = _sdk().AsyncOpenAI(
+        quiet_sdk_logs()
+        client = openai_sdk().AsyncOpenAI(
             # Without a key a placeholder: the SDK would take OPENAI_API_KEY, which is another endpoint's.
             api_key=self._secret.reveal() or "none",
             base_url=self._base_url,
@@ -154,7 +152,7 @@ class OpenAITeacher:
             async with pace:
                 try:
                     answer = await self._answer(client, request)
-                except _sdk().RateLimitError as error:
+                except openai_sdk().RateLimitError as error:
                     limit = error
                 else:
                     pace.answered()
@@ -174,7 +172,7 @@ class OpenAITeacher:
         try:
             # The SDK's timeout is one for each read: a body that trickles in would never end.
             body, kind = await asyncio.wait_for(self._spoken_to(client, request), longest)
-        except (_sdk().APIError, asyncio.TimeoutError, UnicodeEncodeError) as error:
+        except (openai_sdk().APIError, asyncio.TimeoutError, UnicodeEncodeError) as error:
             trouble = error
         else:
             self._reached, self._lost = True, 0
@@ -192,7 +190,7 @@ class OpenAITeacher:
                     messages=[{"role": m.role, "content": m.content} for m in request.messages],  # type: ignore[misc]
                     **dialect.parameters(request),
                 )
-            except _sdk().APIStatusError as error:
+            except openai_sdk().APIStatusError as error:
                 # Where this kind of request was answered before, the refusal is about this one.
                 known = request.task in self._spoken and dialect == self._dialect
                 poorer = dialect.after_refusal(error.response.text[:10_000])
@@ -213,7 +211,7 @@ class OpenAITeacher:
 
     def _explained(self, error: Exception) -> Answer:
         """Say why there is no answer; UserError for what concerns all requests, rate limits as they are."""
-        sdk = _sdk()
+        sdk = openai_sdk()
         if isinstance(error, UnicodeEncodeError):
             return Answer(None, "the request holds text that is no valid Unicode")
         if isinstance(error, sdk.APIStatusError):
@@ -265,17 +263,6 @@ class OpenAITeacher:
 
     def _user_error(self, what: str) -> UserError:
         return UserError(f"teacher: {self._secret.scrubbed(what)}")
-
-
-def _sdk() -> Any:
-    """The ``openai`` package, imported when a teacher needs it."""
-    try:
-        import openai
-    except ModuleNotFoundError as error:
-        if error.name != "openai":
-            raise
-        raise UserError("teacher: openai needs the package openai; pip install 'recbole_routedk[openai]'") from None
-    return openai
 
 
 def _retry_after(error: openai.APIStatusError) -> float | None:
