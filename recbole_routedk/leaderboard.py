@@ -24,11 +24,18 @@ HEADERS = {
     "emptyrate": "Empty",
     "invalidrate": "Invalid",
 }
-COSTS = {"sessions_per_second": "sess/s", "peak_memory_mib": "MiB", "train_seconds": "train s"}
+COSTS = {
+    "trained_parameters": "trained",
+    "parameters": "params",
+    "train_seconds": "train s",
+    "sessions_per_second": "sess/s",
+    "peak_memory_mib": "MiB",
+}
 LEGEND = (
     "P, R and Cov are the published precision, recall and coverage with a session without an answer counted "
     "as zero; 'drop' leaves such sessions out, as the reference code does. Ranked by MatchedF1 on the test "
-    "split."
+    "split. Costs: parameters of the network that were trained, and all of them (neither trees and counts nor the "
+    "sentence encoder of titles are in it), seconds of training, sessions answered in a second, peak memory."
 )
 
 
@@ -43,7 +50,7 @@ def leaderboard(results: Sequence[Mapping[str, Any]], decimals: int = 3, style: 
     rows = [
         [result["name"]]
         + [_number(result["test_result"].get(key), decimals) for key in shown]
-        + [_number(result.get(key), 0 if key == "peak_memory_mib" else 1) for key in COSTS]
+        + [_cost(key, result.get(key)) for key in COSTS]
         for result in ranked(results)
     ]
     headers = ["Model", *(HEADERS[key] for key in shown), *COSTS.values()]
@@ -56,6 +63,20 @@ def write_leaderboard(folder: Path, results: Sequence[Mapping[str, Any]], decima
     title = f"# {results[0]['dataset']}\n\n" if results else ""
     write_texts({folder / "leaderboard.md": f"{title}{leaderboard(results, decimals)}\n\n{LEGEND}\n"})
     write_json(folder / "leaderboard.json", {"ranked_by": RANKED_BY, "results": ranked(results)})
+
+
+def _cost(key: str, value: float | None) -> str:
+    if value is not None and key.endswith("parameters"):
+        return _counted(int(value))
+    return _number(value, 0 if key == "peak_memory_mib" else 1)
+
+
+def _counted(number: int) -> str:
+    """A count with three digits: 940, 12.3k, 134M."""
+    for unit, size in (("G", 10**9), ("M", 10**6), ("k", 10**3)):
+        if number >= 0.9995 * size:  # what rounds to the next unit is shown in it
+            return f"{number / size:.3g}{unit}"
+    return str(number)
 
 
 def _number(value: float | None, decimals: int) -> str:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime, timezone
 from logging import getLogger
 from pathlib import Path
 from typing import Any
 
 from recbole.utils import init_seed
 
-from recbole_routedk.checkpoint import read_json
+from recbole_routedk.checkpoint import read_json, remove_checkpoint
 from recbole_routedk.config import Config, shared_setting
 from recbole_routedk.data.dataloader import BundleDataLoader
 from recbole_routedk.data.dataset import BundleDataset
@@ -18,9 +19,9 @@ from recbole_routedk.errors import UserError
 from recbole_routedk.leaderboard import write_leaderboard
 from recbole_routedk.model.bundle_generator import BundleGenerator
 from recbole_routedk.progress import progress_shown
-from recbole_routedk.registry import resolve_model
+from recbole_routedk.provenance import code, library_versions, machine
 from recbole_routedk.run_log import logging_to
-from recbole_routedk.trainer import BundleTrainer
+from recbole_routedk.trainer import LAST, BundleTrainer
 
 CONFIG_FILE = "config.json"
 RESULT_FILE = "result.json"
@@ -38,12 +39,14 @@ def run_recbole_routedk(
     saved: bool = True,
     command_line: Mapping[str, Any] | None = None,
     companions: Sequence[str] = (),
+    test: bool = True,
 ) -> dict[str, Any]:
     """Train one model, evaluate it on the test split and return what it reached.
 
     The result has RecBole's keys (``best_valid_score``, ``valid_score_bigger``, ``best_valid_result``,
-    ``test_result``) and the name, run folder, speed, memory and time of the run. With ``saved`` the run
-    folder gets the checkpoints, settings, test predictions and this result. Raises UserError.
+    ``test_result``) and the name, run folder, size, speed, memory and time of the run, and what it ran on. With
+    ``saved`` the run folder gets the checkpoints, settings, test predictions and this result. Without ``test`` no
+    test session is answered, and ``test_result`` is empty: whoever chooses settings must not look. Raises UserError.
     """
     config = Config(model, dataset, config_file_list, config_dict, command_line, companions)
     log_file = config.run_folder / LOG_FILE if saved else None
@@ -56,7 +59,7 @@ def run_recbole_routedk(
         trainer = BundleTrainer(config, generator)
         show = config["show_progress"]
         trainer.fit(train_data, valid_data, saved=saved, show_progress=show)
-        result = _tested(trainer, test_data, saved)
+        result = _tested(trainer, test_data, saved) if test else _result(trainer, {})
         if saved:
             generator.save_artefacts(config.run_folder)
             write_json(config.run_folder / RESULT_FILE, result)
@@ -71,11 +74,12 @@ def compare_models(
     config_dict: Mapping[str, Any] | None = None,
     command_line: Mapping[str, Any] | None = None,
 ) -> list[dict[str, Any]]:
-    """Run the models and the configured ``baselines`` beside them, and write one leaderboard.
+    """Run the models and the configured ``baselines`` beside them, and write one leaderboard, anew after each.
 
     ``models`` are by default those of the setting ``model``; ``RouteDK:fusion=base`` is a model with settings
-    of its own. All get the same settings; one that only some models know reaches only those. Returns the results;
-    the leaderboard lies in ``<output_dir>/<dataset>/``.
+    of its own. All get the same settings; one that only some models know reaches only those. With ``resume`` a run
+    that these settings and this code have finished is not repeated. Returns the results; the leaderboard lies in
+    ``<output_dir>/<dataset>/``. Raises SomeFailed, after the last model, where some failed.
     """
     given = (config_file_list, config_dict, command_line)
     asked = models if models is not None else shared_setting("model", *given)
@@ -90,13 +94,49 @@ def compare_models(
             "--run_name and --checkpoint_dir would put several models into one folder; leave out --run_name"
         )
     # The cheap ones first: the peak memory of a process never falls again on some systems.
-    parsed.sort(key=lambda each: bool(getattr(resolve_model(each[0]), "gradient_trained", True)))
+    runs = sorted(zip(parsed, configs, strict=True), key=lambda run: bool(run[1].model_class.gradient_trained))
     results: list[dict[str, Any]] = []
-    for name, own in parsed:
-        results.append(run_recbole_routedk(name, dataset, config_file_list, config_dict, True, own, names))
-        # After every model, so that one that fails takes no other's result with it.
-        write_leaderboard(leaderboard_folder(configs[0]), results, configs[0]["metric_decimal_place"])
+    failed: dict[str, str] = {}
+    for (name, own), config in runs:
+        try:
+            result = _finished(config)
+            results.append(
+                result or run_recbole_routedk(name, dataset, config_file_list, config_dict, True, own, names)
+            )
+        except Exception as error:  # whatever it is: the other models take hours, and it is told at the end
+            if len(runs) == 1:
+                raise
+            getLogger().error(f"{name} failed: {error}", exc_info=not isinstance(error, UserError))
+            failed[config.run_folder.name] = str(error) or type(error).__name__
+            continue
+        # After every model, so that a kill takes no other's result with it.
+        write_leaderboard(leaderboard_folder(config), results, config["metric_decimal_place"])
+    if failed:
+        raise SomeFailed(failed, results)
     return results
+
+
+class SomeFailed(UserError):
+    """Some of the compared models failed; ``results`` holds those of the others."""
+
+    def __init__(self, failed: Mapping[str, str], results: list[dict[str, Any]]) -> None:
+        told = "".join(f"\n  {run}: {message}" for run, message in failed.items())
+        runs = len(failed) + len(results)
+        super().__init__(f"{len(failed)} of {runs} runs failed (with --resume the finished ones are kept):{told}")
+        self.results = results
+
+
+def _finished(config: Config) -> dict[str, Any] | None:
+    """With ``resume``, the result of a run that is finished, if these settings and this code made it."""
+    path = config.run_folder / RESULT_FILE
+    if not config["resume"] or not path.is_file():
+        return None
+    result = read_json(path)
+    if result.get("code", {}).get("digest") != code()["digest"]:
+        # Not resumed either: its weights would be measured as if this code had trained them.
+        remove_checkpoint(config.run_folder, LAST)
+        return None
+    return result
 
 
 def leaderboard_folder(config: Config) -> Path:
@@ -117,9 +157,13 @@ def objective_function(
     config_dict: Mapping[str, Any] | None = None,
     config_file_list: Sequence[str | Path] | None = None,
     saved: bool = True,
+    test: bool = True,
 ) -> dict[str, Any]:
-    """The objective of RecBole's hyper-parameter search: train, and return the valid and test results."""
-    result = run_recbole_routedk(config_file_list=config_file_list, config_dict=config_dict, saved=saved)
+    """The objective of RecBole's hyper-parameter search: train, and return the valid and (with ``test``) test results.
+
+    The command ``tune`` searches without test (``recbole_routedk.tuning``).
+    """
+    result = run_recbole_routedk(config_file_list=config_file_list, config_dict=config_dict, saved=saved, test=test)
     kept = ("model", "best_valid_score", "valid_score_bigger", "best_valid_result", "test_result")
     return {key: result[key] for key in kept}
 
@@ -182,17 +226,29 @@ def _tested(trainer: BundleTrainer, test_data: BundleDataLoader, saved: bool) ->
             for session_id, generation in trainer.last_generations.items()
         }
         write_json(config.run_folder / PREDICTIONS_FILE, answers)
+    return _result(trainer, dict(test_result))
+
+
+def _result(trainer: BundleTrainer, test_result: dict[str, float]) -> dict[str, Any]:
+    config, model = trainer.config, trainer.model
+    sizes = {name: parameter.numel() for name, parameter in model.named_parameters()}
     return {
         "model": config["model"],
-        "name": trainer.model.display_name,
+        "name": model.display_name,
         "dataset": config["dataset"],
         "seed": config["seed"],
         "run_folder": str(config.run_folder),
         "best_valid_score": trainer.best_valid_score,
         "valid_score_bigger": config["valid_metric_bigger"],
         "best_valid_result": trainer.best_valid_result,
-        "test_result": dict(test_result),
+        "test_result": test_result,
+        "trained_parameters": sum(sizes.get(name, 0) for name in model.trainable_state()),
+        "parameters": sum(sizes.values()),
         "sessions_per_second": trainer.sessions_per_second,
         "peak_memory_mib": trainer.peak_memory,
         "train_seconds": trainer.progress.seconds,
+        "finished": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "code": code(),
+        "libraries": library_versions(),
+        "machine": machine(),
     }

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+import toy
 from toy import Counting, Threshold
 
 from recbole_routedk import plugins
 from recbole_routedk.config import shared_setting
+from recbole_routedk.data.session import Generation, Session
 from recbole_routedk.errors import UserError
 from recbole_routedk.quick_start import (
+    SomeFailed,
     compare_models,
     evaluate_saved,
     load_data_and_model,
@@ -38,6 +44,33 @@ def test_a_run_returns_what_recbole_returns_and_what_it_cost(toy_data: Path) -> 
     assert result["test_result"]["matchedf1"] == 1.0
     assert result["train_seconds"] > 0
     assert result["sessions_per_second"] > 0
+    assert (result["trained_parameters"], result["parameters"]) == (1, 1001)
+
+
+def test_a_run_tells_what_it_was_made_with(toy_data: Path) -> None:
+    result = run(toy_data, saved=False)
+
+    assert set(result["code"]) == {"version", "commit", "digest"}
+    assert result["libraries"]["torch"] == torch.__version__
+    assert result["machine"]["cores"] >= 1
+    assert datetime.fromisoformat(result["finished"]).utcoffset() == timedelta(0)
+
+
+def test_without_test_no_test_session_is_answered(toy_data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    answered: set[str] = set()
+    whole = Counting.predict_bundles
+
+    def watched(model: Counting, sessions: Sequence[Session]) -> list[Generation]:
+        answered.update(session.session_id for session in sessions)
+        return whole(model, sessions)
+
+    monkeypatch.setattr(Counting, "predict_bundles", watched)
+    given = QUICK | {"data_path": str(toy_data)}
+    result = run_recbole_routedk(Counting, "toy", config_dict=given, saved=False, test=False)
+
+    assert result["test_result"] == {}
+    assert result["best_valid_result"]["matchedf1"] > 0
+    assert answered == {"s10", "s11", "s12"}
 
 
 def test_the_run_folder_tells_everything(toy_data: Path) -> None:
@@ -142,6 +175,62 @@ def test_a_comma_within_brackets_separates_no_models() -> None:
 def test_one_run_has_one_model(toy_data: Path) -> None:
     with pytest.raises(UserError, match="one run has one model, not Freq, KD"):
         run_recbole_routedk(None, "toy", config_dict={"data_path": str(toy_data), "model": ["Freq", "KD"]})
+
+
+class Failing(Counting):
+    """Counts until it is asked."""
+
+    def predict_bundles(self, sessions: Sequence[Session]) -> list[Generation]:
+        """Fail as a model with a fault does."""
+        raise RuntimeError("out of fingers")
+
+
+def test_a_model_that_fails_takes_no_other_with_it(
+    toy_data: Path, toy_models: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("toy.Counting", Failing)
+    given = QUICK | {"data_path": str(toy_data), "baselines": []}
+
+    with pytest.raises(SomeFailed, match=r"1 of 2 runs failed.*\n  Counting-seed2020-.*: out of fingers") as error:
+        compare_models(["Counting", "Threshold"], "toy", config_dict=given)
+
+    assert [result["name"] for result in error.value.results] == ["Threshold"]
+    assert "Threshold" in Path("output/toy/leaderboard.md").read_text(encoding="utf-8")
+
+
+def test_a_stopped_comparison_repeats_no_finished_run(
+    toy_data: Path, toy_models: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = QUICK | {"data_path": str(toy_data), "baselines": [], "resume": True}
+    whole = toy.Counting
+    with monkeypatch.context() as patch:
+        patch.setattr("toy.Counting", Failing)
+        with pytest.raises(SomeFailed):
+            compare_models(["Counting", "Threshold"], "toy", config_dict=given)
+    assert toy.Counting is whole
+
+    first = compare_models(["Counting", "Threshold"], "toy", config_dict=given)
+    again = compare_models(["Counting", "Threshold"], "toy", config_dict=given)
+    anew = compare_models(["Counting", "Threshold"], "toy", config_dict=given | {"resume": False})
+
+    assert again == first
+    assert [result["test_result"] for result in anew] == [result["test_result"] for result in first]
+    seconds = [[result["train_seconds"] for result in results] for results in (first, anew)]
+    assert seconds[0] != seconds[1]
+
+
+def test_a_finished_run_of_other_code_is_trained_again(toy_data: Path, toy_models: None) -> None:
+    given = QUICK | {"data_path": str(toy_data), "baselines": [], "resume": True}
+    (first,) = compare_models(["Threshold"], "toy", config_dict=given)
+    path = Path(first["run_folder"]) / "result.json"
+    path.write_text(json.dumps(first | {"code": {"digest": "of other files"}}), encoding="utf-8")
+    next(path.parent.glob("best-*.safetensors")).unlink()
+
+    (again,) = compare_models(["Threshold"], "toy", config_dict=given)
+
+    assert again["test_result"] == first["test_result"]
+    assert again["code"] == first["code"]
+    assert len(list(path.parent.glob("best-*.safetensors"))) == 1
 
 
 def test_two_models_never_share_a_run_folder(toy_data: Path, toy_models: None) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from recbole_routedk.errors import UserError
 
@@ -19,7 +20,7 @@ Any setting is given as --key=value or --key value; later beats earlier:
   --dataset=NAME             data sets found: {datasets}
   --baselines=[]             cheap models that run beside; [] for none
   --config_files=A [B ...]   YAML files with settings
-  --resume                   go on with the same run where it was stopped
+  --resume                   go on with the same runs where they were stopped; finished ones are not repeated
   --checkpoint=FOLDER        evaluate the saved run in FOLDER instead of training
   --evaluate_only            the same, said explicitly; needs --checkpoint
   --seed, --epochs, --learning_rate, --output_dir, --checkpoint_dir, --gpu_id, ...
@@ -50,25 +51,34 @@ def run(argv: Sequence[str]) -> int:
         return 0
     given = parse_settings(argv)
     from recbole_routedk.config_schema import check_value
-    from recbole_routedk.leaderboard import leaderboard
-    from recbole_routedk.quick_start import compare_models, evaluate_saved
+    from recbole_routedk.quick_start import SomeFailed, compare_models, evaluate_saved
 
     checkpoint = given.pop("checkpoint", None)
     evaluate_only = given.pop("evaluate_only", "False").lower() in ("true", "yes", "1")
     files = given.pop("config_files", "").split()
     dataset = given.pop("dataset", None)
     if checkpoint is not None:
-        results = [evaluate_saved(checkpoint, _for_checkpoint(given, dataset, files))]
+        _show([evaluate_saved(checkpoint, _for_checkpoint(given, dataset, files))], folders=False)
     elif evaluate_only:
         raise UserError("--evaluate_only needs --checkpoint=FOLDER, the folder of a saved run")
     else:
         names = check_value("model", given.pop("model", ""), [], "--model") or None
-        results = compare_models(names, dataset, files, command_line=given)
+        try:
+            _show(compare_models(names, dataset, files, command_line=given))
+        except SomeFailed as error:
+            _show(error.results)
+            raise
+    return 0
+
+
+def _show(results: Sequence[Mapping[str, Any]], folders: bool = True) -> None:
+    """Print the leaderboard and where the runs lie."""
+    from recbole_routedk.leaderboard import leaderboard
+
     print(leaderboard(results, style="simple"))
-    if checkpoint is None:
+    if folders:
         print("\nRun folders, each with settings, checkpoints, log and test predictions:")
         print(*(f"  {result['name']}: {result['run_folder']}" for result in results), sep="\n")
-    return 0
 
 
 def parse_settings(argv: Sequence[str]) -> dict[str, str]:

@@ -1,0 +1,23 @@
+"""What a result was made with."""
+
+from __future__ import annotations
+
+import re
+
+from recbole_routedk import __version__
+from recbole_routedk.provenance import LIBRARIES, code, library_versions, machine
+
+
+def test_the_code_is_told_by_version_commit_and_digest() -> None:
+    found = code()
+
+    assert found["version"] == __version__
+    assert re.fullmatch("[0-9a-f]{16}", found["digest"] or "")
+    assert found["commit"] is None or re.fullmatch(r"[0-9a-f]{12}(\+changes)?|.*-g[0-9a-f]{12}.*", found["commit"])
+    assert code() == found
+
+
+def test_libraries_and_machine_are_named() -> None:
+    assert set(library_versions()) == {"python", *LIBRARIES}
+    assert set(machine()) == {"system", "cpu", "cores", "gpu"}
+    assert machine()["cpu"]
