@@ -1,4 +1,4 @@
-"""From affinities to candidate bundles: average linkage, cut where training sessions are answered best."""
+"""From affinities to candidate bundles: agglomerative clustering, cut where training sessions are answered best."""
 
 from __future__ import annotations
 
@@ -16,26 +16,27 @@ from recbole_routedk.evaluation.metrics import score_sessions
 THRESHOLDS = tuple(round(0.10 + 0.02 * step, 2) for step in range(31))
 
 
-def group_items(affinities: Floats, threshold: float) -> tuple[Bundle, ...]:
-    """Group items whose mean affinity to each other reaches ``threshold``; [n, n] in, disjoint bundles out.
+def group_items(affinities: Floats, threshold: float, kind: str = "average") -> tuple[Bundle, ...]:
+    """Group items whose affinity to each other reaches ``threshold``; [n, n] in, disjoint bundles out.
 
-    Where nothing reaches it the best pair is answered, because a session without a bundle does not take part.
-    A session of one item has no group.
+    ``kind`` says which affinity of two groups counts: the "average" of their items, the lowest ("complete") or the
+    highest ("single"). Where nothing reaches the threshold the best pair is answered, because a session without a
+    bundle does not take part. A session of one item has no group.
     """
     groups: tuple[Bundle, ...] = ()
-    for affinity, merged in _cuts(affinities):
+    for affinity, merged in merges(affinities, kind):
         if groups and affinity < threshold - 1e-9:
             break
         groups = merged
     return groups
 
 
-def _cuts(affinities: Floats) -> list[tuple[float, tuple[Bundle, ...]]]:
-    """Return the groups after each merge of average linkage and the merge's mean affinity, highest first."""
+def merges(affinities: Floats, kind: str = "average") -> list[tuple[float, tuple[Bundle, ...]]]:
+    """Return the groups after each merge of a linkage ``kind`` and the merge's affinity, highest first."""
     length = len(affinities)
     if length < 2:
         return []
-    tree = linkage(squareform(1.0 - affinities, checks=False), "average")
+    tree = linkage(squareform(1.0 - affinities, checks=False), kind)
     clusters: dict[int, Bundle] = {item: frozenset((item,)) for item in range(length)}
     cuts = []
     for step, (left, right, height, _) in enumerate(tree):
@@ -51,7 +52,7 @@ class GroupThreshold:
     def __init__(self, affinities: Sequence[Floats], train: Sequence[LabelledSession]) -> None:
         self._utility = np.zeros((len(train), len(THRESHOLDS)))
         for row, (matrix, labelled) in enumerate(zip(affinities, train, strict=True)):
-            for step, (affinity, groups) in enumerate(_cuts(matrix)):
+            for step, (affinity, groups) in enumerate(merges(matrix)):
                 scores = score_sessions([labelled.bundles], [groups])
                 # These groups answer every threshold from here down to the next merge, the first pair any.
                 columns = np.array([step == 0 or threshold <= affinity + 1e-9 for threshold in THRESHOLDS])
