@@ -13,6 +13,7 @@ from recbole_routedk.distill.teachers.protocol import Message
 
 Turn = tuple[str, str]
 """A role and what it says."""
+TokenTurn = tuple[str, Sequence[int]]
 
 _SLOT = "Slot{}EndOfSlot"
 _ANY_SLOT = re.compile(r"Slot(\d+)EndOfSlot")
@@ -37,9 +38,23 @@ class ConversationEncoder:
         for form in (turns, _without_system(turns)):
             rendered = self._rendered([role for role, _ in form])
             if rendered is not None:
-                return self._filled(rendered, [content for _, content in form])
+                return self._filled(rendered, [self.plain(content) for _, content in form])
         text = "".join(f"{content}\n\n" for _, content in turns)
-        return self._tokenizer("")["input_ids"] + self._plain(text)
+        return self._tokenizer("")["input_ids"] + self.plain(text)
+
+    def encode_turns(self, turns: Sequence[TokenTurn]) -> list[int]:
+        """Return the tokens of a conversation whose contents are tokens already; each stands there as it is."""
+        for form in (turns, self._token_turns_without_system(turns)):
+            rendered = self._rendered([role for role, _ in form])
+            if rendered is not None:
+                return self._filled(rendered, [content for _, content in form])
+        gap = self.plain("\n\n")
+        return [*self._tokenizer("")["input_ids"], *(token for _, content in turns for token in [*content, *gap])]
+
+    def _token_turns_without_system(self, turns: Sequence[TokenTurn]) -> Sequence[TokenTurn]:
+        if [role for role, _ in turns[:2]] != ["system", "user"]:
+            return turns
+        return [("user", [*turns[0][1], *self.plain("\n\n"), *turns[1][1]]), *turns[2:]]
 
     def _rendered(self, roles: Sequence[str]) -> str | None:
         """The template with a slot for each content; None where there is none, or it knows no such roles."""
@@ -57,17 +72,17 @@ class ConversationEncoder:
             return None
         return text if {int(slot) for slot in _ANY_SLOT.findall(text)} == set(range(len(roles))) else None
 
-    def _filled(self, rendered: str, contents: Sequence[str]) -> list[int]:
+    def _filled(self, rendered: str, contents: Sequence[Sequence[int]]) -> list[int]:
         ids: list[int] = []
         for place, piece in enumerate(_ANY_SLOT.split(rendered)):
             if place % 2:
-                ids += self._plain(contents[int(piece)])
+                ids += contents[int(piece)]
             elif piece:
                 ids += self._tokenizer(piece, add_special_tokens=False, split_special_tokens=False)["input_ids"]
         return ids
 
-    def _plain(self, text: str) -> list[int]:
-        """Encode text as text, whatever it looks like."""
+    def plain(self, text: str) -> list[int]:
+        """Return the tokens of text as text, whatever it looks like."""
         # split_special_tokens leaves tokens such as <think> alone, which are added but not "special": cut them.
         cuts = [0]
         while self._markup and (match := self._markup.search(text, cuts[-1])):

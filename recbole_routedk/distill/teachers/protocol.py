@@ -19,6 +19,8 @@ class Task(str, Enum):
     CAUSES = "causes"
     RULES = "rules"
     THOUGHT = "thought"
+    INTENTS = "intents"
+    ADVICE = "advice"
 
 
 @dataclass(frozen=True, slots=True)

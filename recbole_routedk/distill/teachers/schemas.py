@@ -42,4 +42,6 @@ ANSWER_SCHEMAS: dict[Task, dict[str, Any]] = {
         related=_list_of({"type": "array", "items": {"type": "number"}}),
         intents=_list_of(_record(intent=_TEXT, items=_POSITIONS)),
     ),
+    Task.INTENTS: _record(intents=_list_of(_TEXT)),
+    Task.ADVICE: _record(rules=_list_of(_TEXT)),
 }

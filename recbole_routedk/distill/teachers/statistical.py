@@ -19,6 +19,7 @@ from recbole_routedk.distill.statistical.review import causes, proposed_rules
 from recbole_routedk.distill.statistical.teacher import StatisticalTeacher, fitted_teacher
 from recbole_routedk.distill.teachers.protocol import Identity, Request, Response, Task
 
+_TASKS = (Task.BUNDLES, Task.CAUSES, Task.RULES, Task.THOUGHT)
 _CHUNK = 64  # requests that are thought about at once: much faster than one by one
 
 
@@ -55,6 +56,8 @@ class StatisticalCompletion:
             for request in chunk:
                 if not request.case.labelled:
                     yield Response(request, None, "the statistical teacher needs the case of a request")
+                elif request.task not in _TASKS:
+                    yield Response(request, None, f"the statistical teacher answers no {request.task.value}")
                 else:
                     yield Response(request, json.dumps(self._answer(request, thoughts)))
 
