@@ -160,14 +160,16 @@ class PromptEncoder:
         Raises:
             UserError: the session has more than ``max_items`` items.
         """
+        return [*self._opening, *self.items(session)]
+
+    def items(self, session: Session) -> list[int]:
+        """Return the tokens of a label and a title for each item, a line each; UserError as for ``prefix``."""
         if len(session) > self.max_items:
             raise UserError(
                 f"session {session.session_id!r} has {len(session)} items; max_items is {self.max_items}: raise it"
             )
-        tokens = list(self._opening)
-        for position, item in enumerate(session.items):
-            tokens += self._item_line(position, item)
-        return tokens
+        lines = (self._item_line(position, item) for position, item in enumerate(session.items))
+        return [token for line in lines for token in line]
 
     def _item_line(self, position: int, item: Item) -> list[int]:
         # Four times what is kept, because cleaning shortens; cut before the cache, which would hold it whole.

@@ -60,17 +60,20 @@ def fuse_experts(
 ) -> tuple[GateBus, dict[str, FusedExpertLinear]]:
     """Put fused layers with freshly initialised experts into ``model``, in place.
 
-    Returns the bus that carries the gates, and the fused layers by module name. The initial values are the
+    Returns the bus that carries the gates, and the fused layers by module name: none where there is no expert, so
+    that the model stays as it is. The initial values are the
     ones that PEFT gives to adapters created one after the other.
 
     Raises:
         UserError: the student lacks the target modules, or one of them can carry no experts.
     """
+    bus = GateBus(experts, settings.rank, settings.alpha / settings.rank)
+    if not experts:
+        return bus, {}
     bases = {
         name: model.get_submodule(name) for name in expert_layers(model, settings.target_modules, settings.first_layer)
     }
     fresh = [_fresh_adapter(model, settings.peft_config(bases, [0])) for _ in experts]
-    bus = GateBus(experts, settings.rank, settings.alpha / settings.rank)
     layers = {name: _insert(model, name, bus, settings.rank) for name in fresh[0]}
     for index, adapter in enumerate(fresh):
         for name, (weight_a, weight_b) in adapter.items():

@@ -49,7 +49,7 @@ class Prefill:
 
 
 class RoutedStudent(nn.Module):
-    """A frozen decoder-only model whose linear layers carry gated LoRA experts.
+    """A frozen decoder-only model whose linear layers carry gated LoRA experts; without experts, the model as it is.
 
     The prefix of a prompt is read with all experts off, so one reading serves every view and expert; from
     the suffix on the experts act, weighted by the gates [batch, E] of the row.
@@ -168,7 +168,7 @@ class RoutedStudent(nn.Module):
     def _reads_as_its_own(self) -> bool:
         ids = probe_ids(self.model, 9).tolist()
         prefixes, suffixes = [ids[:1], ids[3:6]], [ids[1:3], ids[6:9]]
-        gates = torch.full((2, len(self.experts)), 1.0 / len(self.experts), device=self.model.device)
+        gates = torch.full((2, len(self.experts)), 1.0 / max(1, len(self.experts)), device=self.model.device)
         ours = self.logits(self.extend(self.read_prefix(prefixes), *self.pad_left(suffixes), gates))
         self.bus.set(None)
         # Models take norms and positions in single precision, whatever their weights are in.
