@@ -50,6 +50,8 @@ ASKING = frozenset(
         "teacher_timeout",
     }
 )
+STUDENT = "student"
+"""What ``answered_by`` says where the student answers and no teacher is asked."""
 UNHASHED = PLACES | WATCHING | ASKING | {"baselines", "model"}
 """Settings that say where, beside what and how fast a run happens, not what it computes."""
 
@@ -104,11 +106,14 @@ class Config(RecBoleConfig):
         """Whether this model reads a teacher's knowledge: its own YAML then names ``knowledge_format``."""
         return "knowledge_format" in self._model_defaults
 
+    def _asks_for(self, key: str) -> bool:
+        """Whether a setting of teachers is about one that this model asks, for knowledge or for its answers."""
+        return is_knowledge_setting(key) and (self.uses_knowledge or (bool(self._asked) and key.startswith("teacher_")))
+
     def changed_model_settings(self) -> dict[str, Any]:
         """The settings of this model's YAML file, and of its teacher, that were given another value, by key."""
         own = list(self._model_defaults)
-        if self.uses_knowledge:
-            own += [key for key in self.settings if is_knowledge_setting(key) and key not in {*own, *UNHASHED}]
+        own += [key for key in self.settings if self._asks_for(key) and key not in {*own, *UNHASHED}]
         return {key: self.settings[key] for key in own if self.settings[key] != self._defaults[key]}
 
     def plain(self) -> dict[str, Any]:
@@ -187,12 +192,19 @@ class Config(RecBoleConfig):
             self.settings["knowledge_from"] = []  # the comparison beside it stays on its own data set
 
     def _teacher_defaults(self, defaults: Mapping[str, Any]) -> dict[str, Any]:
-        """The settings of the chosen teacher's YAML file; none for a model that asks no teacher."""
-        if not self.uses_knowledge:
-            return {}
-        named = [given["teacher"] for _, given in self._sources if "teacher" in given]
-        self._teacher = str([defaults["teacher"], *named][-1])
-        return teacher_settings(self._teacher)
+        """The settings of the YAML files of the teachers that this model asks, for knowledge and for its answers."""
+        asked_by = ["teacher"] if self.uses_knowledge else []
+        asked_by += ["answered_by"] if "answered_by" in self._model_defaults else []
+        given = [defaults, *(given for _, given in self._sources)]
+        names = [[str(each[key]) for each in given if key in each][-1] for key in asked_by]
+        self._asked = tuple(name for name in dict.fromkeys(names) if name != STUDENT)
+        files = [teacher_settings(name) for name in self._asked]
+        if len([file for file in files if file]) > 1:
+            raise UserError(
+                f"teacher: {' and '.join(self._asked)} cannot be asked in one run, since they share the names of their "
+                "settings; let teacher and answered_by be the same"
+            )
+        return {key: value for file in files for key, value in file.items()}
 
     def _load_internal_config_dict(self, model: str, model_class: Any, dataset: str) -> None:
         self.internal_config_dict = self._defaults | {"MODEL_TYPE": model_class.type}
@@ -258,12 +270,14 @@ class Config(RecBoleConfig):
         return own
 
     def _foreign_teacher_keys(self, given: Mapping[str, Any], source: str) -> set[str]:
-        """The given settings of teachers that are not asked: of all, where none is, else of one named here in vain."""
+        """The given settings of teachers that are not asked: of all, if none can be, else of one named in vain."""
         owners = {key: name for name in teacher_names() for key in teacher_settings(name)}
         foreign = {key for key in given if key in owners and key not in self._defaults}
-        if foreign and self.uses_knowledge and given.get("teacher") in (None, self._teacher):
-            key = min(foreign)
-            raise UserError(f"{source}: {key} is a setting of the teacher {owners[key]}, not of {self._teacher}")
+        may_ask = self.uses_knowledge or "answered_by" in self._model_defaults
+        named = {given[key] for key in ("teacher", "answered_by") if key in given} - {*self._asked, STUDENT}
+        if foreign and may_ask and not named:
+            key, asked = min(foreign), " and ".join(self._asked) or f"{STUDENT} (answered_by)"
+            raise UserError(f"{source}: {key} is a setting of the teacher {owners[key]}, not of {asked}")
         return foreign
 
     def _set_run_folder(self) -> None:
@@ -271,7 +285,7 @@ class Config(RecBoleConfig):
         hashed = {
             key: value
             for key, value in self.settings.items()
-            if key not in UNHASHED and (self.uses_knowledge or not is_knowledge_setting(key))
+            if key not in UNHASHED and (self._asks_for(key) or not is_knowledge_setting(key))
         }
         digest = hashlib.sha256(json.dumps(hashed, sort_keys=True).encode()).hexdigest()[:8]
         final["run_name"] = str(final["run_name"] or f"{self.model}-seed{final['seed']}-{digest}")
