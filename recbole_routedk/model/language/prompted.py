@@ -1,0 +1,63 @@
+"""What all models share that are asked in words and not trained: by a talk about each session."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from logging import getLogger
+from pathlib import Path
+from typing import Any
+
+from recbole_routedk.config import STUDENT
+from recbole_routedk.data.files import write_texts
+from recbole_routedk.data.session import Generation, Session, first_items
+from recbole_routedk.model.bundle_generator import BundleGenerator
+from recbole_routedk.model.language.student_respondent import StudentRespondent
+from recbole_routedk.model.language.talk import Reply, Respondent
+from recbole_routedk.model.language.teacher_respondent import TeacherRespondent
+
+logger = getLogger(__name__)
+
+
+class PromptedModel(BundleGenerator):
+    """A model that is asked: ``answered_by`` is ``student``, or a teacher of properties/teacher (openai, local).
+
+    Nothing is trained; what a subclass shows of training sessions it takes from ``dataset.labelled_sessions``.
+    """
+
+    gradient_trained = False
+    named_settings = ("answered_by",)
+
+    def __init__(self, config: Any, dataset: Any) -> None:
+        super().__init__(config, dataset)
+        self.respondent: Respondent
+        if config["answered_by"] == STUDENT:
+            own = StudentRespondent(config)
+            self.student = own.student  # so that it moves to the device with the model
+            self.respondent = own
+        else:
+            self.respondent = TeacherRespondent(config)
+
+    def predict_bundles(self, sessions: Sequence[Session]) -> list[Generation]:
+        """Answer each session; one with fewer than two items has no bundle and is not asked about."""
+        asked = [self._shortened(session) for session in sessions if len(session) >= 2]
+        replies = iter(self.replies(asked) if asked else [])
+        return [next(replies).generation if len(session) >= 2 else Generation(()) for session in sessions]
+
+    def _shortened(self, session: Session) -> Session:
+        limit = self.config["max_items"]
+        if len(session) > limit:
+            logger.warning(f"session {session.session_id}: only the first {limit} of {len(session)} items (max_items)")
+        return first_items(session, limit)
+
+    @abstractmethod
+    def replies(self, sessions: Sequence[Session]) -> list[Reply]:
+        """Hold a talk about each session, all of at least two items, and return what it came to."""
+        raise NotImplementedError
+
+    def save_artefacts(self, folder: Path) -> None:
+        """Write what was asked of a teacher and what it cost into ``usage.txt``, and say it."""
+        if isinstance(self.respondent, TeacherRespondent):
+            lines = self.respondent.lines()
+            logger.info("\n".join(lines))
+            write_texts({folder / "usage.txt": "\n".join(lines) + "\n"})
