@@ -14,11 +14,12 @@ from recbole_routedk.threads import calm_openmp
 
 COMMANDS = {
     "run": "train and evaluate models, print a leaderboard; or evaluate a saved run",
+    "tune": "search for the settings of models on the valid split",
     "distill": "ask a teacher for patterns, rules and thoughts; look into, export and import its answers",
     "convert": "turn CSV files of sessions and bundles into a data set",
     "evaluate": "score a file of predictions with every metric",
 }
-READ_THEMSELVES = ("run", "distill")
+READ_THEMSELVES = ("run", "tune", "distill")
 """Commands whose settings are no fixed list of options."""
 UNRESOLVED = {"recbole": "pip install --no-deps recbole==1.2.1"}
 """Packages that ``pip install recbole_routedk`` cannot bring, and what does (requirements/no-deps.txt)."""
