@@ -10,8 +10,9 @@ from typing import Any
 
 from recbole_routedk.config import STUDENT
 from recbole_routedk.data.files import write_texts
-from recbole_routedk.data.session import Generation, Session, first_items
+from recbole_routedk.data.session import Generation, LabelledSession, Session, first_items, first_labelled
 from recbole_routedk.model.bundle_generator import BundleGenerator
+from recbole_routedk.model.language.demonstrations import Demonstrations
 from recbole_routedk.model.language.student_respondent import StudentRespondent
 from recbole_routedk.model.language.talk import Reply, Respondent
 from recbole_routedk.model.language.teacher_respondent import TeacherRespondent
@@ -61,3 +62,21 @@ class PromptedModel(BundleGenerator):
             lines = self.respondent.lines()
             logger.info("\n".join(lines))
             write_texts({folder / "usage.txt": "\n".join(lines) + "\n"})
+
+
+class DemonstratedModel(PromptedModel):
+    """A prompted model that shows training sessions with their right bundles: the nearest by their titles."""
+
+    def __init__(self, config: Any, dataset: Any, shown: int) -> None:
+        """``shown`` is the number of training sessions."""
+        super().__init__(config, dataset)
+        self._shown = shown
+        self._demonstrations: Demonstrations | None = None
+
+    def neighbours(self, sessions: Sequence[Session]) -> list[list[LabelledSession]]:
+        """Return the training sessions nearest to each session, the nearest first; fewer where there are no more."""
+        if self._demonstrations is None:
+            config = self.config
+            train = [first_labelled(labelled, config["max_items"]) for labelled in self.dataset.labelled_sessions]
+            self._demonstrations = Demonstrations(train, config["retriever"], self._shown)
+        return self._demonstrations.nearest(sessions)

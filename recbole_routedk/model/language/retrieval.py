@@ -28,7 +28,7 @@ class SimilarSessions:
         self._encoder = encoder
         self._count = count
         self._lines = [_line(labelled) for labelled in train]
-        self._vectors = self._mean_vectors([labelled.session for labelled in train])
+        self._vectors = mean_title_vectors(encoder, [labelled.session for labelled in train])
 
     def for_training(self) -> list[str]:
         """Return the line of each training session; it never speaks of the session itself."""
@@ -40,18 +40,20 @@ class SimilarSessions:
     def for_sessions(self, sessions: Sequence[Session]) -> list[str]:
         """Return the line of each of some sessions that are not among the training sessions."""
         count = min(self._count, len(self._lines))
-        return [self._told(row, count) for row in self._mean_vectors(sessions) @ self._vectors.T]
+        return [self._told(row, count) for row in mean_title_vectors(self._encoder, sessions) @ self._vectors.T]
 
     def _told(self, closeness: np.ndarray, count: int) -> str:
         nearest = np.argsort(-closeness, kind="stable")[:count]
         return " ".join(line for line in (self._lines[index] for index in nearest.tolist()) if line)
 
-    def _mean_vectors(self, sessions: Sequence[Session]) -> Vectors:
-        titles = [item.title for session in sessions for item in session.items]
-        ends = np.cumsum([len(session) for session in sessions])
-        means = [part.mean(axis=0) for part in np.split(self._encoder.encode(titles), ends[:-1])]
-        vectors = np.stack(means)
-        return np.asarray(vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9), dtype=np.float32)
+
+def mean_title_vectors(encoder: SentenceEncoder, sessions: Sequence[Session]) -> Vectors:
+    """Return the mean of the title vectors of each session, of length 1: [sessions, width]."""
+    titles = [item.title for session in sessions for item in session.items]
+    ends = np.cumsum([len(session) for session in sessions])
+    means = [part.mean(axis=0) for part in np.split(encoder.encode(titles), ends[:-1])]
+    vectors = np.stack(means)
+    return np.asarray(vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9), dtype=np.float32)
 
 
 def _line(labelled: LabelledSession) -> str:

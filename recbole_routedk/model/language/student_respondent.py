@@ -11,7 +11,7 @@ from torch import Tensor
 
 from recbole_routedk.data.answers import parse_answer
 from recbole_routedk.data.prompts import PromptEncoder
-from recbole_routedk.data.session import Session
+from recbole_routedk.data.session import RejectionReason, Session
 from recbole_routedk.distill.teachers.conversation import ConversationEncoder
 from recbole_routedk.distill.teachers.protocol import Task
 from recbole_routedk.evaluation.metrics import matched_f1
@@ -159,8 +159,10 @@ class StudentRespondent:
 
     def _parsed(self, session: Session, tokens: Sequence[int]) -> Reply:
         text = str(self._tokenizer.decode(list(tokens)))
-        bundles, rejected = parse_answer(text, self._prompts.labels[: len(session)])
-        return Reply(bundles, rejected, text)
+        labels = self._prompts.labels[: len(session)]
+        bundles, rejected = parse_answer(text, labels)
+        lone = [each.text for each in rejected if each.reason is RejectionReason.TOO_FEW_ITEMS]
+        return Reply(bundles, rejected, text, tuple(frozenset({labels.index(label)}) for label in lone))
 
     def _text(self, rows: Sequence[Sequence[int]]) -> list[str]:
         prefill, hidden = self._read(rows)

@@ -44,12 +44,14 @@ class Reply:
     """Bundles that were answered.
 
     ``said`` is the answer as it stands in the talk when it goes on: its text, or bundles that need no other text; None
-    where the model failed to answer. ``score`` is the agreement of the samples in [0, 1].
+    where the model failed to answer. ``lone_items`` are groups of one item, which are refused as bundles. ``score`` is
+    the agreement of the samples in [0, 1].
     """
 
     bundles: Bundles
     rejected: tuple[Rejection, ...] = ()
     said: Part | None = None
+    lone_items: Bundles = ()
     score: float = 1.0
 
     @property

@@ -9,7 +9,7 @@ from logging import getLogger
 from pathlib import Path
 from typing import Any
 
-from recbole_routedk.data.session import LabelledSession, Rejection, Session
+from recbole_routedk.data.session import LabelledSession, Rejection, RejectionReason, Session
 from recbole_routedk.distill.formats.asking import Interviewer
 from recbole_routedk.distill.formats.options import STATISTICAL
 from recbole_routedk.distill.formats.parsing import Parsed, parse_bundles
@@ -69,7 +69,7 @@ class TeacherRespondent:
 
         found = self._ask(talks, sessions, read, "Bundles")
         rows = zip(found, rejected, texts, strict=True)
-        return [Reply(bundles or (), refused, text or None) for bundles, refused, text in rows]
+        return [Reply(bundles or (), refused, text or None, _lone(refused)) for bundles, refused, text in rows]
 
     def texts(self, talks: Sequence[Talk], sessions: Sequence[Session]) -> list[str | None]:
         """Answer other talks: the text as it came."""
@@ -119,6 +119,11 @@ def _written(part: Part) -> str:
     if isinstance(part, frozenset):
         return f" {json.dumps(sorted(part))}"
     return json.dumps({"bundles": sorted(sorted(bundle) for bundle in part)})
+
+
+def _lone(rejected: Sequence[Rejection]) -> Bundles:
+    refused = (each for each in rejected if each.reason is RejectionReason.TOO_FEW_ITEMS)
+    return tuple(frozenset(json.loads(each.text)) for each in refused if each.text != "[]")
 
 
 def _task(talk: Talk) -> Task:
