@@ -42,6 +42,9 @@ PLACES = frozenset({"checkpoint_dir", "data_path", "output_dir", "run_name"})
 WATCHING = frozenset({"gpu_id", "resume", "show_progress", "state"})
 ASKING = frozenset(
     {
+        "fine_tuning_budget",
+        "fine_tuning_prices",
+        "fine_tuning_wait",
         "knowledge_store",
         "teacher_batch_size",
         "teacher_concurrency",
@@ -112,7 +115,7 @@ class Config(RecBoleConfig):
 
     def changed_model_settings(self) -> dict[str, Any]:
         """The settings of this model's YAML file, and of its teacher, that were given another value, by key."""
-        own = list(self._model_defaults)
+        own = [key for key in self._model_defaults if key not in UNHASHED]
         own += [key for key in self.settings if self._asks_for(key) and key not in {*own, *UNHASHED}]
         return {key: self.settings[key] for key in own if self.settings[key] != self._defaults[key]}
 

@@ -42,16 +42,15 @@ _EXPERTS, _ROUTER = "experts", "router"
 class RouteDK(StudentModel):
     """Wires student, experts, router and consensus; every part is configured in ``RouteDK.yaml``."""
 
-    def __init__(self, config: Any, dataset: Any) -> None:
-        fusion, source = config["fusion"], config["thought_source"]
-        experts = _expert_lessons(fusion, config["knowledge_format"], source)
-        view = EXPERTS.get(fusion, config["inference_view"])
-        _check_known(view, config["knowledge_format"])
+    def __init__(self, config: Any, dataset: Any, fusion: str | None = None) -> None:
+        """``fusion`` takes the place of the setting."""
+        fusion = fusion or str(config["fusion"])
+        experts = expert_lessons(config, fusion)
         rank = config["lora_rank"]
         if fusion == "naive":
             rank *= len(experts)
             experts = {fusion: tuple(lesson for lessons in experts.values() for lesson in lessons)}
-        super().__init__(config, dataset, experts, lessons_of(view, source)[0], rank)
+        super().__init__(config, dataset, experts, inference_lesson(config, fusion), rank)
         self.router = SoftmaxRouter(self.student.hidden_size, len(experts)) if fusion == "routed" else None
         self.stage = ""
 
@@ -91,14 +90,18 @@ class RouteDK(StudentModel):
         return replace(super().sampling(), samples=1) if draft else super().sampling()
 
 
-def _expert_lessons(fusion: str, formats: Sequence[str], thought_source: str) -> dict[str, tuple[Lesson, ...]]:
-    """What each expert learns: the one that ``fusion`` names, or base and one for each format."""
+def expert_lessons(config: Any, fusion: str) -> dict[str, tuple[Lesson, ...]]:
+    """Return what each expert learns: the one that ``fusion`` names, or base and one for each format."""
+    formats = config["knowledge_format"]
     views = {fusion: EXPERTS[fusion]} if fusion in EXPERTS else EXPERTS
     chosen = {name: view for name, view in views.items() if fusion in EXPERTS or set(view) <= set(formats)}
-    return {name: lessons_of(view, thought_source) for name, view in chosen.items()}
+    return {name: lessons_of(view, config["thought_source"]) for name, view in chosen.items()}
 
 
-def _check_known(view: Sequence[str], formats: Sequence[str]) -> None:
-    missing = [each for each in view if each not in formats]
+def inference_lesson(config: Any, fusion: str) -> Lesson:
+    """Return how sessions are answered; UserError where that needs knowledge that is not taken."""
+    view = EXPERTS.get(fusion, config["inference_view"])
+    missing = [each for each in view if each not in config["knowledge_format"]]
     if missing:
         raise UserError(f"knowledge_format: {', '.join(missing)} is read at inference and has to be in it")
+    return lessons_of(view, config["thought_source"])[0]
