@@ -24,6 +24,8 @@ _QUOTED = 500
 _LONGEST_NAME = 256
 _PAGE = 100
 _MOST_PAGES = 20
+_SEEDS = 1 << 31
+"""Seeds below are taken by every server."""
 
 
 class ServiceError(UserError):
@@ -119,7 +121,7 @@ class FineTuningService:
         method = {"type": "supervised", "supervised": {"hyperparameters": settings}}
 
         def ask(**how: Any) -> Job:
-            given = {"model": model, "training_file": file_id, "seed": seed, **how}
+            given = {"model": model, "training_file": file_id, "seed": seed % _SEEDS, **how}
             return self._job(self._ask(f"creating a fine-tuning job for {model}", lambda: jobs.create(**given)))
 
         try:
@@ -154,7 +156,7 @@ class FineTuningService:
 
     def _job(self, body: dict[str, Any]) -> Job:
         error = body.get("error")
-        told = error_words(error) if error else ""
+        told = isinstance(error, dict) and any(error.values())  # a good job may have an error of nulls
         status = str(body.get("status", "")).lower()
         tuned = body.get("fine_tuned_model")
         return Job(
@@ -162,7 +164,7 @@ class FineTuningService:
             self._words(status, 40),
             str(body.get("training_file", "")),
             self._name(tuned, "the tuned model's name") if status == SUCCEEDED else "",
-            self._words(told) if status in ENDED_BADLY else "",
+            self._words(error_words(error)) if told and status in ENDED_BADLY else "",
             _count(body.get("trained_tokens")),
             _count(body.get("estimated_finish")),
         )

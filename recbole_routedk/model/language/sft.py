@@ -8,6 +8,7 @@ from recbole_routedk.model.language.lessons import Lesson
 from recbole_routedk.model.language.student_model import StudentModel
 from recbole_routedk.model.language.tuned import TunedModel
 
+# It reads and writes no knowledge: settings about knowledge mean nothing here, so that SFT.yaml has none of them.
 _SESSION_ALONE = Lesson()
 
 

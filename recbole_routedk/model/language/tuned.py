@@ -50,6 +50,9 @@ class TunedModel(BundleGenerator):
     def fit_sessions(self, train: Sequence[LabelledSession], valid: Sequence[LabelledSession]) -> None:
         self.tuned.fit_sessions(train, valid)
 
+    def calibrate(self, valid: Sequence[LabelledSession]) -> None:
+        self.tuned.calibrate(valid)
+
     def predict_bundles(self, sessions: Sequence[Session]) -> list[Generation]:
         """Answer each session, in order."""
         return self.tuned.predict_bundles(sessions)
