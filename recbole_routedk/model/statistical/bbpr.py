@@ -31,7 +31,7 @@ from recbole_routedk.model.statistical.session_tensors import gold_rows, item_ve
 SEARCHES = ("greedy", "annealed")
 _SIZES = 20  # larger bundles share a size term
 _QUANTILES = 41
-_BONUSES = (0.0, 0.5, 1.0, 2.0, 3.0, 4.0, 6.0)
+_BONUSES = (0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0)
 
 Found = Sequence[tuple[Bundle, float]]
 """The bundles found in a session, each with its value."""
@@ -46,9 +46,11 @@ class BBPR(BundleGenerator):
     removing or replacing items while that raises the score, or by annealing.
     Adapted: no user returns, so the session is the user, seen as the mean of its title vectors; items are their title
     vectors, so that item scores and compatibility are bilinear forms instead of factors of ids. A gold bundle is
-    ranked above itself with items of the session added, removed or replaced. Several bundles a session: the search is
-    repeated among the items that are left, and a bundle is answered if its score falls short of the first one's by at
-    most a margin, chosen on the valid sessions (scores of two sessions cannot be compared under BPR).
+    ranked above itself with items added, removed or replaced and above other items of the session, of those drawn
+    above the one scored highest: the search will find that one. Several bundles a session: the search is repeated
+    among the items that are left, and a bundle is answered if its score falls short of the first one's by at most a
+    margin (under BPR the scores of two sessions cannot be compared). The margin, and a bonus for larger bundles, are
+    chosen on the valid sessions for MatchedF1: the best mean over pairs is that of a single pair too often.
     Differs from the original: items and bundles are ranked in one stage, compatibility is learned (there the
     correlation of item factors), and the size term also knows how many items of the session are left out.
     """

@@ -72,8 +72,8 @@ Search = Callable[[BundleObjective, Flags], Bundle]
 
 
 def greedy_search(objective: BundleObjective, free: Flags, starts: int) -> Bundle:
-    """Climb from each of the best ``starts`` pairs by the best move until none is better; the best end wins."""
-    ends = [_climb(objective, free, start) for start in objective.best_pairs(free, starts)]
+    """Climb from the best ``starts`` pairs and from all free items by the best move each time; the best end wins."""
+    ends = [_climb(objective, free, start) for start in [*objective.best_pairs(free, starts), free]]
     return max(ends, key=objective.value)
 
 

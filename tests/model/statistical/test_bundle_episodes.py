@@ -96,9 +96,7 @@ def test_worth_is_that_of_the_metric(seed: int) -> None:
     generator = torch.Generator().manual_seed(seed)
     owner = torch.randint(0, 4, (3, 7), generator=generator)
     golds = [[frozenset({0, 1}), frozenset({1, 2, 5})], [frozenset(range(7))], [frozenset({5, 6})]]
-    bundles = [
-        [b for k in (1, 2, 3) if (b := frozenset(i for i in range(7) if row[i] == k))] for row in owner.tolist()
-    ]
+    bundles = [[b for k in (1, 2, 3) if (b := frozenset(i for i in range(7) if row[i] == k))] for row in owner.tolist()]
     expected = [matched_f1(gold, answer) for gold, answer in zip(golds, bundles, strict=True)]
     rows = padded([gold_rows(7, gold) for gold in golds])
     # A number without items would be an empty bundle, which the episodes never write.
