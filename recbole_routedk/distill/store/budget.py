@@ -28,14 +28,19 @@ class BudgetedTeacher:
     one of which the endpoint told no usage, since it may be billed.
     """
 
-    def __init__(self, teacher: Teacher, price: Price | None, budget: float) -> None:
-        """Raises UserError for a budget that is no amount and for a teacher without a price."""
+    def __init__(self, teacher: Teacher, price: Price | None, budget: float, setting: str = "--budget") -> None:
+        """``setting`` is what users call the budget.
+
+        Raises:
+            UserError: a budget that is no amount, or a teacher without a price.
+        """
         if not 0 <= budget < math.inf:
-            raise UserError(f"--budget has to be an amount in US dollars, not {budget}")
+            raise UserError(f"{setting} has to be an amount in US dollars, not {budget}")
         if price is None:
             model = teacher.identity.model
-            raise UserError(f"--budget: the price of {model} is not known; {how_to_price(model)}")
+            raise UserError(f"{setting}: the price of {model} is not known; {how_to_price(model)}")
         self._teacher, self._price, self.budget = teacher, price, budget
+        self._setting = setting
         self.spent = 0.0
         self.uncertain = 0.0
         self._reserved = 0.0
@@ -95,6 +100,7 @@ class BudgetedTeacher:
     def _message(self, request: Request) -> str:
         uncertain = f", and at most ${self.uncertain:.4f} for requests of unknown usage" if self.uncertain else ""
         return (
-            f"--budget={self.budget:g}: ${self.spent:.4f} is spent{uncertain}; the next request might cost "
-            f"${self._worst(request):.4f}. Every answer so far is kept: the same command with a new --budget goes on"
+            f"{self._setting}={self.budget:g}: ${self.spent:.4f} is spent{uncertain}; the next request might cost "
+            f"${self._worst(request):.4f}. Every answer so far is kept: "
+            f"the same command with a new {self._setting} goes on"
         )
