@@ -45,6 +45,7 @@ ASKING = frozenset(
         "fine_tuning_budget",
         "fine_tuning_prices",
         "fine_tuning_wait",
+        "answer_budget",
         "knowledge_store",
         "teacher_batch_size",
         "teacher_concurrency",

@@ -34,10 +34,11 @@ CHOICES = {
 TEXTS = ("checkpoint_dir", "knowledge_store", "run_name", "student_revision", "teacher_revision")
 """Settings without a default that are text, whatever they look like."""
 
-EMPTY_TYPES = {"first_adapted_layer": int}
+EMPTY_TYPES = {"answer_budget": float, "first_adapted_layer": int}
 """Types of settings that are empty by default and have one; the others take anything."""
 
 RANGES = {
+    "answer_budget": (0, None),
     "answer_tokens": (3, None),  # the shortest answer: two items and the end
     "consensus_samples": (1, None),
     "fine_tuning_budget": (0, None),

@@ -35,8 +35,8 @@ class AICL(DemonstratedModel):
     answered one is nearest to, because the error types say nothing about an answer without any bundle. Intents of the
     target are not asked for again after its last bundles, as nothing would read them. A question that an endpoint
     fails to answer is left out of the talk, which goes on. Talks are held in waves, all sessions a question at a time;
-    a training session that is the nearest of several is talked about once. A talk that does not fit into the student's
-    context is left out and the session asked about alone.
+    a training session that is the nearest of several is talked about once. What does not fit into the student's context
+    is left out: a question, or all that stands before the target session.
     """
 
     def __init__(self, config: Any, dataset: Any) -> None:

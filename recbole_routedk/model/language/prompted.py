@@ -27,7 +27,7 @@ class PromptedModel(BundleGenerator):
     """
 
     gradient_trained = False
-    named_settings = ("answered_by",)
+    named_settings: tuple[str, ...] = ("answered_by",)
 
     def __init__(self, config: Any, dataset: Any) -> None:
         super().__init__(config, dataset)

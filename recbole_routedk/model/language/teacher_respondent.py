@@ -16,6 +16,7 @@ from recbole_routedk.distill.formats.parsing import Parsed, parse_bundles
 from recbole_routedk.distill.formats.prompts import SYSTEM, numbered_titles
 from recbole_routedk.distill.formats.report import KnowledgeReport
 from recbole_routedk.distill.pricing import price_of
+from recbole_routedk.distill.store.budget import BudgetedTeacher
 from recbole_routedk.distill.store.meter import MeteredTeacher, table_lines
 from recbole_routedk.distill.store.request_store import RequestStore
 from recbole_routedk.distill.store.stored_teacher import StoredTeacher
@@ -42,19 +43,22 @@ class TeacherRespondent:
     def __init__(self, settings: Any, teacher: Teacher | None = None) -> None:
         """``settings`` is anything indexable by key; ``teacher`` takes the place of the one in ``answered_by``.
 
-        Raises UserError for a teacher that holds no conversations, or whose package, model or key is missing.
+        Raises UserError for a teacher that holds no conversations, or whose package, model, key or price is missing.
         """
         if settings["answered_by"] == STATISTICAL:
             raise UserError(
                 "answered_by: the statistical teacher holds no conversations; take student, openai or local"
             )
         asked = make_teacher(settings, (), settings["answered_by"]) if teacher is None else teacher
+        self._prices, self._shown = settings["teacher_prices"], settings["show_progress"]
+        if "answer_budget" in settings and settings["answer_budget"] is not None:
+            price = price_of(asked.identity, self._prices)
+            asked = BudgetedTeacher(asked, price, settings["answer_budget"], "--answer_budget")
         self._asked = MeteredTeacher(asked)
         self._store = Path(settings["knowledge_store"])
         self._sampling = Sampling(float(settings["teacher_temperature"]), settings["teacher_max_tokens"])
         # A greedy answer depends on no seed: then runs with other seeds find it in the store.
         self._seed = settings["seed"] if self._sampling.temperature else 0
-        self._prices, self._shown = settings["teacher_prices"], settings["show_progress"]
         self.report = KnowledgeReport()
 
     def bundles(self, talks: Sequence[Talk], sessions: Sequence[Session], final: bool = True) -> list[Reply]:

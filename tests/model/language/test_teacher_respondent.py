@@ -15,7 +15,7 @@ from prompted_run import session
 from scripted_teacher import ScriptedTeacher
 
 from recbole_routedk.data.session import RejectionReason
-from recbole_routedk.distill.teachers.protocol import Request, Task
+from recbole_routedk.distill.teachers.protocol import Identity, Request, Task
 from recbole_routedk.errors import UserError
 from recbole_routedk.model.language.talk import BUNDLES, Question, answer, ask
 from recbole_routedk.model.language.teacher_respondent import TeacherRespondent, written_messages
@@ -95,6 +95,30 @@ def test_a_drawn_answer_depends_on_the_seed(tmp_path: Path) -> None:
     assert {(r.seed, r.sampling.temperature, r.sampling.max_tokens) for r in greedy.asked} == {(0, 0.0, 99)}
     assert {(r.seed, r.sampling.temperature) for r in warm.asked} == {(7, 0.7)}
     assert {own.session.session_id for r in greedy.asked for own in r.case.labelled} == {"tents", "pans"}
+
+
+def test_a_run_stops_before_it_may_cost_more_than_it_should(tmp_path: Path) -> None:
+    class Paid(ScriptedTeacher):
+        identity = Identity("openai", "dear", endpoint="https://host/v1")
+
+    settings = {
+        "answered_by": "openai",
+        "answer_budget": 0.01,
+        "knowledge_store": tmp_path / "store.sqlite",
+        "seed": 7,
+        "show_progress": False,
+        "teacher_max_tokens": 99,
+        "teacher_prices": {"dear": {"input": 0, "output": 100}},  # each answer may cost 99 * 100 / 10^6 dollars
+        "teacher_temperature": 0.0,
+    }
+    teacher = Paid(lambda _: '{"bundles": []}')
+    with pytest.raises(
+        UserError, match=r"--answer_budget=0.01: \$0.0005 is spent; the next request might cost \$0.0099"
+    ):
+        TeacherRespondent(settings, teacher).bundles(TALKS, [TENTS, PANS])
+    assert len(teacher.asked) == 1  # its answer is kept: a larger budget goes on from there
+    with pytest.raises(UserError, match="--answer_budget: the price of dear is not known"):
+        TeacherRespondent(settings | {"teacher_prices": {}}, teacher)
 
 
 def test_other_questions_are_answered_in_words(tmp_path: Path) -> None:
