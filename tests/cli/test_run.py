@@ -100,6 +100,23 @@ def test_what_a_user_can_mend_is_said_without_traceback(
     assert captured.out == ""
 
 
+def test_the_table_is_shown_although_one_model_failed(
+    toy_data: Path, toy_models: None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(*_: object) -> None:
+        raise UserError("has no fingers")
+
+    monkeypatch.setattr("toy.Counting.fit_sessions", fail)
+    words = ["run", "--model=Threshold,Counting", "--dataset=toy", f"--data_path={toy_data}", "--baselines=[]"]
+
+    assert dispatch.main([*words, "--show_progress=False", "--epochs=0"]) == 2
+    shown = capsys.readouterr()
+    assert [line.split()[0] for line in shown.out.splitlines()[:3]] == ["Model", "---------", "Threshold"]
+    assert "error: 1 of 2 runs failed" in shown.err
+    assert "Counting-seed2020-" in shown.err
+    assert shown.err.rstrip().endswith("has no fingers")
+
+
 def test_a_forgotten_command_is_suggested(capsys: pytest.CaptureFixture[str]) -> None:
     assert dispatch.main(["--model=RouteDK"]) == 2
     assert "did you mean 'run --model=RouteDK'" in capsys.readouterr().err
