@@ -22,7 +22,7 @@ CandidateScorer = Callable[[Sequence[Partial]], Sequence[Floats]]
 """Scores every position as the next item of each partial bundle, [items of its session]; inside ones are ignored."""
 
 _SCORED_AT_ONCE = 512  # partial bundles handed to a scorer: what a session of 100 items asks for stays small
-_QUANTILES = 25
+_QUANTILES = 16
 _SMALLEST = 2
 
 
