@@ -104,7 +104,7 @@ def tune(search: Search, trials: int = TRIALS, algorithm: str = "bayes", early_s
     return study.trials
 
 
-class SeededTuning(HyperTuning):  # type: ignore[misc]
+class SeededTuning(HyperTuning):
     """RecBole's search, from a seed, without proposing the same settings twice."""
 
     def __init__(self, study: _Study, suggest: Suggest, trials: int, patience: int, seed: int) -> None:
