@@ -77,7 +77,8 @@ def test_whatever_is_chosen_of_what_is_allowed_ends_in_a_valid_answer(length: in
     assert bool(episodes.done.all()), "an answer to 9 items has at most 9 items, 4 ends of bundles and one end"
     (bundles,) = episodes.answers()[0]
     taken = [position for bundle in bundles for position in bundle]
-    assert len(taken) == len(set(taken)) and set(taken) <= set(range(length))
+    assert len(taken) == len(set(taken))
+    assert set(taken) <= set(range(length))
     assert all(len(bundle) >= 2 for bundle in bundles)
     assert bool(bundles) == (length >= 2)
 

@@ -113,7 +113,8 @@ def test_a_resumed_run_learns_from_the_answers_of_the_stopped_one() -> None:
     resumed.begin_epoch(2)
     model.begin_epoch(2)
     for ours, theirs in zip(model._played_steps, resumed._played_steps, strict=True):
-        assert torch.equal(ours.action, theirs.action) and torch.equal(ours.advantage, theirs.advantage)
+        assert torch.equal(ours.action, theirs.action)
+        assert torch.equal(ours.advantage, theirs.advantage)
 
 
 def test_the_first_ppo_step_has_a_ratio_of_one() -> None:
@@ -142,7 +143,7 @@ def test_odd_sessions_are_answered(imitator: BYOB) -> None:
     single = Session("single", (Item("x", "tent"),))
     long = Session("long", tuple(Item(str(number), f"thing {number}") for number in range(40)))
     answers = [generation.bundles for generation in imitator.predict_bundles([empty, single, long])]
-    assert answers[1] == () and answers[0] and answers[2]
+    assert [bool(each) for each in answers] == [True, False, True]
 
 
 def test_a_stage_of_no_epochs_is_left_out() -> None:

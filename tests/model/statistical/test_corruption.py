@@ -16,7 +16,8 @@ def drawn(seed: int = 0) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
 
 def test_no_worse_bundle_is_a_gold_one_or_too_small() -> None:
     gold, bundles, worse = drawn()
-    assert bundles.shape == (2, 2, 1000, 6) and worse.shape == (2, 2, 1000)
+    assert bundles.shape == (2, 2, 1000, 6)
+    assert worse.shape == (2, 2, 1000)
     found = {tuple(row) for row in bundles[worse].int().tolist()}
     assert not found & {tuple(row) for row in gold[0].int().tolist()}
     assert min(map(sum, found)) == 2
