@@ -7,7 +7,8 @@ which answers the candidate that agrees best with all samples under the metric t
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from itertools import combinations
 
 from recbole_routedk.data.session import Bundle
 
@@ -16,23 +17,37 @@ Utility = Callable[[Sequence[Bundle], Sequence[Bundle]], float]
 """``utility(reference, answer)`` in [0, 1]."""
 
 
-def minimum_bayes_risk(samples: Sequence[Answer], utility: Utility) -> tuple[Answer, float]:
+def minimum_bayes_risk(
+    samples: Sequence[Answer], utility: Utility, others: Iterable[Answer] = ()
+) -> tuple[Answer, float]:
     """Return the candidate with the highest mean utility against all samples, and that mean.
 
-    Candidates are the samples and the majority vote's answer; ties go to the earlier, so that a single
+    Candidates are the samples, the majority vote's answer and ``others``; ties go to the earlier, so that a single
     sample answers itself with agreement 1.
     """
     weights = Counter(samples)
     candidates = list(weights)
     voted = _voted(samples, 0.5)
-    if voted and voted not in weights:
-        candidates.append(voted)
+    candidates += [each for each in dict.fromkeys((voted, *others)) if each and each not in weights]
     means = [
         sum(count * utility(sample, candidate) for sample, count in weights.items()) / len(samples)
         for candidate in candidates
     ]
     best = max(range(len(candidates)), key=means.__getitem__)
     return candidates[best], means[best]
+
+
+def paired_groups(samples: Sequence[Answer], share: float) -> Answer:
+    """Return the groups of items that are linked by pairs which at least ``share`` of the samples put together."""
+    pairs = Counter(
+        pair for sample in samples for pair in {pair for bundle in sample for pair in combinations(sorted(bundle), 2)}
+    )
+    groups: list[Bundle] = []
+    for pair, count in pairs.items():
+        if count / len(samples) >= share:
+            linked = [group for group in groups if group & set(pair)]
+            groups = [group for group in groups if group not in linked] + [frozenset(pair).union(*linked)]
+    return tuple(sorted(groups, key=sorted))
 
 
 def bundle_vote(samples: Sequence[Answer], share: float) -> tuple[Answer, float]:

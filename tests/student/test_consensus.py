@@ -6,7 +6,7 @@ import pytest
 
 from recbole_routedk.data.session import Bundle
 from recbole_routedk.evaluation.metrics import matched_f1
-from recbole_routedk.student.consensus import Answer, bundle_vote, minimum_bayes_risk
+from recbole_routedk.student.consensus import Answer, bundle_vote, minimum_bayes_risk, paired_groups
 
 AB, CD, EF, GH = (frozenset(pair) for pair in ((0, 1), (2, 3), (4, 5), (6, 7)))
 
@@ -60,3 +60,21 @@ def test_a_share_that_is_met_exactly_counts() -> None:
 
 def test_empty_samples_give_an_empty_answer() -> None:
     assert bundle_vote([(), ()], 0.5) == ((), 0.0)
+
+
+def test_pairs_that_samples_agree_on_make_groups() -> None:
+    samples: list[Answer] = [(frozenset({0, 1, 2}), EF), (AB, frozenset({3, 6})), (frozenset({1, 2}), EF), (EF,)]
+    # 0-1 and 1-2 are together in two of four samples, 4-5 in three, 0-2 and 3-6 in one.
+    assert paired_groups(samples, 0.75) == (EF,)
+    assert paired_groups(samples, 0.5) == (frozenset({0, 1, 2}), EF)
+    assert paired_groups(samples, 0.25) == (frozenset({0, 1, 2}), frozenset({3, 6}), EF)
+    assert paired_groups(samples, 1.0) == ()
+
+
+def test_mbr_may_answer_what_it_is_given_beside_the_samples() -> None:
+    samples: list[Answer] = [(AB,), (CD,), (frozenset({0, 2}),), (frozenset({1, 3}),)]
+    whole = frozenset({0, 1, 2, 3})
+    # Each sample agrees with itself and shares a third with two others: (1 + 1/3 + 1/3) / 4 = 5/12. The whole has
+    # a Jaccard of 1/2 with each.
+    assert minimum_bayes_risk(samples, matched_f1, [(whole,)]) == ((whole,), pytest.approx(1 / 2))
+    assert minimum_bayes_risk([(AB,)], matched_f1, [(whole,)]) == ((AB,), 1.0)

@@ -19,7 +19,7 @@ from recbole_routedk.model.language.talk import Part, Question, Reply, Talk
 from recbole_routedk.progress import progress_bar
 from recbole_routedk.student.adapters import LoraSettings
 from recbole_routedk.student.backbone import load_student
-from recbole_routedk.student.consensus import Answer, bundle_vote, minimum_bayes_risk
+from recbole_routedk.student.consensus import Answer, bundle_vote, minimum_bayes_risk, paired_groups
 from recbole_routedk.student.decoding import Alphabet, SamplingSettings, decode_constrained, decode_free
 from recbole_routedk.student.routed_student import Prefill, RoutedStudent
 
@@ -37,6 +37,7 @@ _FORMS = {
     Task.ADVICE: "Answer with one short sentence.",
 }
 _LONGEST_MEMORY = 4096
+_PAIR_SHARES = (0.5, 0.375, 0.25)
 
 
 class StudentRespondent:
@@ -150,12 +151,15 @@ class StudentRespondent:
                 config["seed"],
             ),
         )
-        return [Reply(bundles, said=bundles, score=agreement) for bundles, agreement in map(self._agreed, samples)]
+        agreed = [self._agreed(own, len(session)) for own, session in zip(samples, sessions, strict=True)]
+        return [Reply(bundles, said=bundles, score=agreement) for bundles, agreement in agreed]
 
-    def _agreed(self, samples: Sequence[Answer]) -> tuple[Answer, float]:
+    def _agreed(self, samples: Sequence[Answer], items: int) -> tuple[Answer, float]:
         if self._config["consensus"] == "vote":
             return bundle_vote(samples, self._config["vote_share"])
-        return minimum_bayes_risk(samples, matched_f1)
+        # A frozen student's samples hardly agree: what is nearest to all of them need not be one of them.
+        others = [paired_groups(samples, share) for share in _PAIR_SHARES]
+        return minimum_bayes_risk(samples, matched_f1, [*others, (frozenset(range(items)),)])
 
     def _parsed(self, session: Session, tokens: Sequence[int]) -> Reply:
         text = str(self._tokenizer.decode(list(tokens)))
