@@ -153,6 +153,16 @@ def test_without_a_budget_nothing_is_sent(small_data: Path, server: TuningServer
     assert "POST /files" not in server.calls
 
 
+def test_answers_have_a_budget_of_their_own(small_data: Path, server: TuningServer) -> None:
+    with pytest.raises(UserError, match=f"--answer_budget: the price of {TUNED} is not known"):
+        tuned(small_data, server, answer_budget=1.0)
+    assert not server.asked
+
+    tuned(small_data, server, answer_budget=1.0, teacher_prices={TUNED: {"input": 0.3, "output": 1.2}})
+
+    assert (len(server.jobs), len(server.asked)) == (1, 7)
+
+
 @pytest.mark.parametrize(
     "settings, fault",
     [
