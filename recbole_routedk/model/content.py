@@ -20,7 +20,6 @@ from recbole_routedk.distill.encoder import Vectors, title_encoder
 from recbole_routedk.distill.statistical.text import title_words
 from recbole_routedk.errors import UserError
 from recbole_routedk.progress import progress_bar
-from recbole_routedk.student.backbone import load_student
 
 CONTENTS = ("encoder", "tfidf", "student")
 _STUDENT_BATCH = 64
@@ -92,6 +91,9 @@ class StudentContent:
     """The mean over a title's tokens of the frozen student's last hidden states."""
 
     def __init__(self, student: str, revision: str | None) -> None:
+        # Imported here, because the other contents need no language model and this import takes seconds.
+        from recbole_routedk.student.backbone import load_student
+
         loaded = load_student(student, revision=revision)
         self._decoder = loaded.model.get_decoder()
         self._tokenizer = loaded.tokenizer
