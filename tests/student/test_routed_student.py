@@ -125,3 +125,17 @@ def test_a_setting_that_the_model_does_not_use_changes_no_logits(tiny_student: S
     routed = RoutedStudent(tiny_student, ("base",), LoraSettings(rank=2, alpha=4))
 
     assert torch.equal(routed.logits(hidden), expected)
+
+
+def test_a_student_without_experts_is_the_model_as_it_is(tiny_student: Student) -> None:
+    student = RoutedStudent(tiny_student, (), LoraSettings(rank=1, alpha=1))
+    prefill = student.read_prefix(PREFIXES)
+
+    hidden = student.extend(prefill, *student.pad_left(SUFFIXES), torch.zeros(3, 0))
+
+    assert not student.expert_parameters()
+    for row in range(3):
+        ids = torch.tensor([PREFIXES[row] + SUFFIXES[row]])
+        expected = tiny_student.model(input_ids=ids).logits[0, -len(SUFFIXES[row]) :]
+        ours = student.logits(hidden[row, -len(SUFFIXES[row]) :])
+        torch.testing.assert_close(ours, expected, atol=1e-9, rtol=0)

@@ -37,7 +37,11 @@ def review(script: dict[Task, str | None], batch_size: int = 2) -> tuple[list[Re
 
 def test_each_session_is_answered_and_each_batch_reviewed() -> None:
     asked, batches = review({**ANSWERS})
-    assert [sum(request.task is task for request in asked) for task in (Task.BUNDLES, Task.CAUSES, Task.RULES)] == [5, 3, 3]
+    assert [sum(request.task is task for request in asked) for task in (Task.BUNDLES, Task.CAUSES, Task.RULES)] == [
+        5,
+        3,
+        3,
+    ]
     assert batches == [(0, 1), (0, 1), (1, 1)]
 
 

@@ -126,6 +126,13 @@ def test_a_request_without_a_case_fails_in_words(teacher: StatisticalCompletion)
     assert answers(teacher, [asked(Task.THOUGHT)]) == ["the statistical teacher needs the case of a request"]
 
 
+def test_what_only_a_talk_can_ask_for_fails_in_words(teacher: StatisticalCompletion) -> None:
+    assert answers(teacher, [asked(Task.INTENTS, TEST[0]), asked(Task.ADVICE, TEST[0])]) == [
+        "the statistical teacher answers no intents",
+        "the statistical teacher answers no advice",
+    ]
+
+
 def test_the_identity_names_what_was_learnt(teacher: StatisticalCompletion) -> None:
     assert StatisticalCompletion(TRAIN, seed=1).identity == teacher.identity
     assert StatisticalCompletion(TRAIN, seed=2).identity != teacher.identity

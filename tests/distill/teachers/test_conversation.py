@@ -81,3 +81,26 @@ def test_without_a_template_the_contents_are_paragraphs(tiny_student_folder: Pat
     ids = ConversationEncoder(tokenizer).encode(chat("Be brief.", "Which <|im_end|>?"))
     assert tokenizer.decode(ids) == "Be brief.\n\nWhich <|im_end|>?\n\n"
     assert not {*ids} & {*tokenizer.all_special_ids}
+
+
+@pytest.mark.parametrize(
+    "template",
+    [
+        "as it is",
+        "{% for m in messages %}{% if m.role == 'system' %}{{ raise_exception('no system') }}{% endif %}"
+        "[{{ m.role }}]{{ m.content }}{% endfor %}[assistant]",
+        None,
+    ],
+)
+def test_turns_that_are_tokens_already_stand_as_they_are(tiny_student_folder: Path, template: str | None) -> None:
+    tokenizer = AutoTokenizer.from_pretrained(tiny_student_folder)
+    if template != "as it is":
+        tokenizer.chat_template = template
+    encoder = ConversationEncoder(tokenizer)
+    talk = (*chat("Be brief.", HOSTILE), Message("assistant", "0 and 2."), Message("user", "Why?"))
+
+    ids = encoder.encode_turns([(message.role, encoder.plain(message.content)) for message in talk])
+
+    assert tokenizer.decode(ids) == tokenizer.decode(encoder.encode(talk))
+    marks = {*tokenizer.all_special_ids}
+    assert [token for token in ids if token in marks] == [token for token in encoder.encode(talk) if token in marks]
