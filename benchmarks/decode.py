@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 from itertools import cycle, islice
+from typing import Any
 
 import calm  # noqa: F401
 import torch
@@ -15,28 +16,33 @@ from side_by_side import Bar, Contestant, Options, Row, Work, alternate, compare
 from torch import Tensor
 from workload import Texts, batch, loaded, some_examples
 
+from recbole_routedk.model.routedk import RouteDK
 from recbole_routedk.student.routed_student import Prefill, RoutedStudent
 
-STEPS = 8
-BATCHES = (1, 8, 32)
-PROMPT = 256
+STEPS, BATCHES = 8, (1, 8, 32)
+X_STEPS, X_BATCHES, PROMPT = 4, (1, 8), 256
 
 
-def decode_steps(student: RoutedStudent, prefill: Prefill, ids: Tensor, gates: Tensor, steps: int) -> Contestant:
-    """Write ``steps`` tokens after what is read, greedily over the whole vocabulary."""
+def decode_steps(
+    student: RoutedStudent, prefill: Prefill, ids: Tensor, gates: Tensor, steps: int, symbols: Tensor | None = None
+) -> Contestant:
+    """Write ``steps`` tokens after what is read, greedily over the whole vocabulary or over the answer's symbols."""
 
     def ready() -> Work:
         rows = prefill.repeat(1)
-        return lambda: _write(student, rows, ids, gates, steps)
+        return lambda: _write(student, rows, ids, gates, steps, symbols)
 
     return ready
 
 
 @torch.no_grad()
-def _write(student: RoutedStudent, rows: Prefill, ids: Tensor, gates: Tensor, steps: int) -> None:
+def _write(
+    student: RoutedStudent, rows: Prefill, ids: Tensor, gates: Tensor, steps: int, symbols: Tensor | None = None
+) -> None:
     for _ in range(steps):
         hidden = student.extend(rows, ids, rows.mask.new_ones(len(ids), 1), gates)[:, -1]
-        ids = student.logits(hidden).argmax(dim=-1, keepdim=True)
+        best = student.logits(hidden, symbols).argmax(dim=-1, keepdim=True)
+        ids = best if symbols is None else symbols[best]
 
 
 def peft_steps(lora: PeftLora, prefill: Prefill, ids: Tensor, steps: int) -> Contestant:
@@ -105,52 +111,57 @@ def against_lora(options: Options) -> list[Row]:
 @torch.no_grad()
 def against_x_lora(options: Options) -> list[Row]:
     """A decode step after a prompt of 256 tokens against PEFT's X-LoRA, which works without a cache."""
-    model = loaded(options).model
-    student, device = model.student, torch.device(options.device)
+    data = loaded(options)
+    student = data.model.student
     rival = x_lora(options, student.settings, len(student.experts))
     tokens = [token for row in _prompts(options, options.sessions).prompts() for token in row]
     prompt = list(islice(cycle(tokens), PROMPT))
-    whole = torch.tensor([prompt], device=device)
-    ours = student.read_prefix([prompt])
+    return [row for size in X_BATCHES for row in _beside_x_lora(data.model, rival, [prompt] * size, options)]
+
+
+def _beside_x_lora(model: RouteDK, rival: Any, prompts: list[list[int]], options: Options) -> list[Row]:
+    student, device, size = model.student, torch.device(options.device), len(prompts)
+    whole = torch.tensor(prompts, device=device)
+    first = torch.full((size, 1), model.prompts.label_ids[0], device=device)
+    symbols = torch.tensor(model.prompts.alphabet(min(10, model.prompts.max_items)), device=device)
+    ours = student.read_prefix(prompts)
     gates = model.gates(ours)
-    first = torch.tensor([[model.prompts.label_ids[0]]], device=device)
+
+    def by_x_lora() -> None:
+        rival.generate(
+            input_ids=whole,
+            attention_mask=torch.ones_like(whole),
+            min_new_tokens=X_STEPS,
+            max_new_tokens=X_STEPS,
+            do_sample=False,
+            pad_token_id=model.prompts.end_id,
+        )
+
     timings = alternate(
         {
-            "x-lora": lambda: (
-                lambda: rival.generate(
-                    input_ids=whole,
-                    attention_mask=torch.ones_like(whole),
-                    min_new_tokens=STEPS,
-                    max_new_tokens=STEPS,
-                    do_sample=False,
-                    pad_token_id=model.prompts.end_id,
-                )
-            ),
-            "fused": decode_steps(student, ours, first, gates, STEPS),
+            "x-lora": lambda: by_x_lora,
+            "fused": decode_steps(student, ours, first, gates, X_STEPS),
+            "fused, constrained": decode_steps(student, ours, first, gates, X_STEPS, symbols),
             "fused, prompt read anew": lambda: (
-                lambda: _write(student, student.read_prefix([prompt]), first, gates, STEPS)
+                lambda: _write(student, student.read_prefix(prompts), first, gates, X_STEPS)
             ),
         },
         options,
     )
+    told = f"each of {X_STEPS} tokens after {PROMPT}, rows: {size}; over "
+    rows = (
+        ("decode step", "ours over the whole vocabulary", "fused", Bar("at least", 20)),
+        (
+            "constrained step",
+            "ours over the answer's symbols, as constrained answers are written",
+            "fused, constrained",
+            None,
+        ),
+        ("prompt and steps", "ours with the reading of the prompt", "fused, prompt read anew", None),
+    )
     return [
-        compare(
-            "X-LoRA / decode step",
-            f"each of {STEPS} tokens after {PROMPT}, one row",
-            timings,
-            ["x-lora"],
-            ["fused"],
-            Bar("at least", 20),
-            prompt_tokens=PROMPT,
-            steps=STEPS,
-        ),
-        compare(
-            "X-LoRA / prompt and decode steps",
-            f"the same, with the reading of the prompt for {STEPS} tokens on our side",
-            timings,
-            ["x-lora"],
-            ["fused, prompt read anew"],
-        ),
+        compare(f"X-LoRA / {name}, {size} rows", told + what, timings, ["x-lora"], [ours_is], bar, rows=size)
+        for name, what, ours_is, bar in rows
     ]
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from itertools import cycle, islice
 from typing import Any
 
 import torch
@@ -20,7 +19,8 @@ _PRODUCTS = {
 """Operators, and where their two factors stand among the arguments."""
 
 
-_POOL_BYTES = 2**26
+_MEMORY = 2**25
+"""Numbers from which the right factors are taken: more than caches hold."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,19 @@ class Factor:
 
     def made(self, device: torch.device) -> Tensor:
         """Return such a matrix, filled with small random numbers."""
-        return torch.empty_strided(self.size, self.stride, dtype=self.dtype, device=device).normal_(std=0.1)
+        # By way of its memory: of an expanded matrix, whose strides are 0, several places are one.
+        memory = torch.empty(self.places, dtype=self.dtype, device=device).normal_(std=0.1)
+        return memory.as_strided(self.size, self.stride)
+
+    @property
+    def places(self) -> int:
+        """How many numbers it spans in memory."""
+        return 1 + sum((size - 1) * step for size, step in zip(self.size, self.stride, strict=True))
+
+    def views(self, memory: Tensor, count: int) -> list[Tensor]:
+        """Return so many such matrices out of ``memory``, one behind the other, from its beginning again at its end."""
+        room = max(1, len(memory) // self.places)
+        return [memory.as_strided(self.size, self.stride, number % room * self.places) for number in range(count)]
 
 
 @dataclass(frozen=True)
@@ -81,14 +93,18 @@ def replay(products: Mapping[Product, int], device: torch.device) -> Callable[[]
     """Return what does these products again and nothing else.
 
     The left factor, mostly what flows through the model, is one matrix for each shape. The right factors, mostly
-    weights, take turns, so that they come from memory and not from a cache, as a model's weights do.
+    weights, are taken from one place after the other of a large memory, so that they come from there and not from a
+    cache, as a model's weights do.
     """
-    pools = {each.right: _pool(each.right, device) for each in products}
+    memories: dict[torch.dtype, Tensor] = {}
     prepared = []
+    for dtype in {each.right.dtype for each in products}:
+        largest = max(each.right.places for each in products if each.right.dtype == dtype)
+        memories[dtype] = torch.empty(max(largest, _MEMORY), dtype=dtype, device=device).normal_(std=0.1)
     for each, count in products.items():
         left = each.left.made(device)
-        turns = list(islice(cycle(pools[each.right]), count))
-        prepared.append((left, turns, torch.matmul(left, turns[0])))
+        rights = each.right.views(memories[each.right.dtype], count)
+        prepared.append((left, rights, torch.matmul(left, rights[0])))
 
     def work() -> None:
         for left, rights, output in prepared:
@@ -96,9 +112,3 @@ def replay(products: Mapping[Product, int], device: torch.device) -> Callable[[]
                 torch.matmul(left, right, out=output)
 
     return work
-
-
-def _pool(factor: Factor, device: torch.device) -> list[Tensor]:
-    """Make so many matrices of a kind that they fit in no cache together."""
-    first = factor.made(device)
-    return [first, *(factor.made(device) for _ in range(_POOL_BYTES // max(1, first.nbytes)))]

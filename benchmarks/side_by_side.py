@@ -83,6 +83,10 @@ class Timing:
     wall: tuple[float, ...]
     cpu: tuple[float, ...]
 
+    def times(self, factor: float) -> Timing:
+        """Return what so many such runs take."""
+        return Timing(tuple(factor * each for each in self.wall), tuple(factor * each for each in self.cpu))
+
     def record(self) -> dict[str, Any]:
         """Return least, median and most of both, in seconds."""
         return {"wall_seconds": spread(self.wall), "cpu_seconds": spread(self.cpu), "runs": len(self.wall)}

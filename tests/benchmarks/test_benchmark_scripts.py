@@ -29,12 +29,14 @@ ROWS = {
         "one pass / runs apart, plain": None,
         "router / experts": None,
         "router / experts, whole training": 0.15,
+        "all training / runs apart, plain": None,
     },
     "decode": {
         **{f"decode step / LoRA, {rows} rows": 1.03 for rows in (1, 8, 32)},
         **{f"decode step / LoRA, plain, {rows} rows": None for rows in (1, 8, 32)},
-        "X-LoRA / decode step": 20,
-        "X-LoRA / prompt and decode steps": None,
+        **{f"X-LoRA / decode step, {rows} rows": 20 for rows in (1, 8)},
+        **{f"X-LoRA / constrained step, {rows} rows": None for rows in (1, 8)},
+        **{f"X-LoRA / prompt and steps, {rows} rows": None for rows in (1, 8)},
         "router / prefill": 0.01,
     },
     "train": {

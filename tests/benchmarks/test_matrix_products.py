@@ -43,3 +43,12 @@ def test_a_factor_is_made_with_its_strides() -> None:
     made = factor.made(torch.device("cpu"))
     assert (tuple(made.shape), made.stride(), made.dtype) == ((5, 3), (1, 5), torch.float64)
     assert Product(factor, Factor.of(torch.randn(3, 2))).flops == 2 * 5 * 3 * 2
+
+
+def test_right_factors_lie_one_behind_the_other() -> None:
+    factor = Factor((2, 3), (3, 1), torch.float32)
+    memory = torch.arange(14.0)
+    views = factor.views(memory, 3)
+    assert factor.places == 6
+    assert [view[0, 0].item() for view in views] == [0.0, 6.0, 0.0]
+    assert torch.equal(views[1], memory[6:12].reshape(2, 3))
