@@ -160,7 +160,8 @@ class _Study:
         if run not in self._known:
             self._known[run] = self._run(config, settings)
             self._log.append(self._known[run])
-        trial = self._known[run]
+        # What a wider space, or another one, has tried before may be in the log.
+        trial = self._known[run] | {"settings": {key: config.settings[key] for key in self.search.defaults}}
         self.trials.append(trial)
         self._say(trial)
         worst = float("-inf") if trial["valid_score_bigger"] else float("inf")

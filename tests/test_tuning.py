@@ -83,6 +83,18 @@ def test_a_stopped_search_repeats_no_trial(space: Path, monkeypatch: pytest.Monk
     ]
 
 
+def test_the_log_serves_another_search_space_too(space: Path) -> None:
+    space.write_text("epochs choice [1,2]\nlr_scheduler choice [linear]\n", encoding="utf-8")
+    wide = tuned(space, 3)
+    space.write_text("epochs choice [1,2]\n", encoding="utf-8")
+
+    narrow = tuned(space, 3)
+
+    assert [trial["finished"] for trial in narrow] == [trial["finished"] for trial in wide]
+    assert [list(trial["settings"]) for trial in narrow] == [["epochs"]] * 3
+    assert len(table(narrow).splitlines()) == 5
+
+
 def test_no_test_session_is_answered(space: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     answered: set[str] = set()
     whole = Threshold.predict_bundles

@@ -15,7 +15,7 @@ _INTENTS = ("phone-case", "podcasting", "home-network", "pc-build", "car-audio")
 
 
 def learnable_splits() -> SplitSessions:
-    """24 train, 8 valid and 8 test sessions: two or three items of one intent, as many of another, then a stray one.
+    """18 train, 6 valid and 6 test sessions: two or three items of one intent, as many of another, then a stray one.
 
     Titles tell the bundles (as far as bundle-mini's catalogue does), and so do positions, for students that are too
     small to read.
@@ -27,9 +27,9 @@ def learnable_splits() -> SplitSessions:
         if intent in by_intent:
             by_intent[intent].append(Item(f"i{number}", title, (category,)))
     return SplitSessions(
-        tuple(_session(f"train{number}", by_intent, draw) for number in range(24)),
-        tuple(_session(f"valid{number}", by_intent, draw) for number in range(8)),
-        tuple(_session(f"test{number}", by_intent, draw) for number in range(8)),
+        tuple(_session(f"train{number}", by_intent, draw) for number in range(18)),
+        tuple(_session(f"valid{number}", by_intent, draw) for number in range(6)),
+        tuple(_session(f"test{number}", by_intent, draw) for number in range(6)),
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from recbole_routedk.data.dataset import BundleDataset
 from recbole_routedk.data.session import Generation, Session
 from recbole_routedk.model.bundle_generator import BundleGenerator
 from recbole_routedk.quick_start import CONFIG_FILE, PREDICTIONS_FILE, load_data_and_model, run_recbole_routedk
-from recbole_routedk.registry import model_settings
+from recbole_routedk.registry import model_settings, resolve_model
 
 
 @dataclass(frozen=True)
@@ -40,16 +41,21 @@ class Run:
         answers: dict[str, list[list[int]]] = read_json(self.folder / PREDICTIONS_FILE)
         return answers
 
+    @cached_property
     def loaded(self) -> BundleGenerator:
-        """The model with what it learnt."""
+        """The model with what it learnt, read from the folder."""
         return load_data_and_model(self.folder)[1]
 
     def untrained(self) -> BundleGenerator:
-        """The same model before anything was learnt, on the same data."""
+        """The same model with its first weights, on the same data; what valid sessions choose is chosen for it."""
         config = Config.from_plain(read_json(self.folder / CONFIG_FILE))
         init_seed(config["seed"], config["reproducibility"])
-        train, *_ = BundleDataset(config).build()
+        train, valid, _ = BundleDataset(config).build()
         model: BundleGenerator = config.model_class(config, train).to(config["device"])
+        if type(model).calibrate is not BundleGenerator.calibrate:
+            model.prepare(train.labelled_sessions)
+            with torch.no_grad():
+                model.eval().calibrate(valid.labelled_sessions)
         return model
 
 
@@ -77,7 +83,7 @@ class Runs:
         if "knowledge_format" in own:
             # A teacher of the same training sessions says the same: it is asked once.
             settings["knowledge_store"] = str(self._folder / f"knowledge-{wrong == 'train'}.sqlite")
-        if one_epoch:
+        if one_epoch and resolve_model(model).gradient_trained:
             settings |= {key: 1 for key in ("epochs", *own) if key.endswith("epochs")}
         key = json.dumps([model, wrong, settings], sort_keys=True)
         if key not in self._done:

@@ -37,15 +37,14 @@ def check_answer(session: Session, generation: Generation) -> None:
 
 @every_model
 def test_answers_are_bundles_of_the_session_whatever_the_session(name: str, runs: Runs) -> None:
-    model = runs.of(name).loaded()
-    sessions = [*(each.session for each in runs.splits.all()), *odd_sessions()]
+    model = runs.of(name).loaded
+    sessions = [*(each.session for each in runs.splits.train[:4]), *odd_sessions()]
 
     first = answers(model, sessions)
 
     assert len(first) == len(sessions)
     for session, generation in zip(sessions, first, strict=True):
         check_answer(session, generation)
-    assert not first[-len(odd_sessions()) :][1].bundles, "a session of one item has no bundle"
     assert answers(model, sessions[-6:-2]) == answers(model, sessions[-6:-2]), (
         "the same seed has to give the same answers"
     )
@@ -56,7 +55,7 @@ def test_a_saved_run_loads_to_the_same_answers(name: str, runs: Runs) -> None:
     run = runs.of(name)
     sessions = [each.session for each in runs.splits.test]
 
-    generations = answers(run.loaded(), sessions)
+    generations = answers(run.loaded, sessions)
 
     given = [[sorted(bundle) for bundle in generation.bundles] for generation in generations]
     assert dict(zip((session.session_id for session in sessions), given, strict=True)) == run.test_answers
@@ -79,6 +78,7 @@ def test_valid_labels_choose_and_do_not_train(name: str, runs: Runs) -> None:
     # After one epoch a stage there is no best epoch to choose: what differs was trained on valid labels, or chosen.
     first, second = runs.of(name, one_epoch=True).best, runs.of(name, wrong="valid", one_epoch=True).best
 
+    assert first.tensors.keys() == second.tensors.keys()
     for key, value in first.tensors.items():
         assert torch.equal(value, second.tensors[key]), f"{key} was trained on valid labels"
     states = first.record["extra_state"], second.record["extra_state"]
@@ -94,15 +94,18 @@ def test_valid_labels_choose_and_do_not_train(name: str, runs: Runs) -> None:
 def test_it_learns_or_says_that_it_does_not(name: str, runs: Runs) -> None:
     run, labelled = runs.of(name), runs.splits.train + runs.splits.valid
     learnt = run.best.tensors or run.best.record["extra_state"]
-    before, after = matched_f1(run.untrained(), labelled), matched_f1(run.loaded(), labelled)
 
     if name in FROZEN:
+        sessions = [each.session for each in runs.splits.test]
         assert not learnt, f"{name} is listed in FROZEN of contract_settings.py, and its checkpoint holds something"
-        assert after == before
-    elif learnt:
+        assert answers(run.loaded, sessions) == answers(run.untrained(), sessions)
+        return
+    after = matched_f1(run.loaded, labelled)
+    if learnt:
+        before = matched_f1(run.untrained(), labelled)
         assert after > before, f"MatchedF1 {before:.3f} untrained, {after:.3f} trained; FAST may be too fast"
     else:  # learns anew whenever it is loaded: then from the labels
-        misled = matched_f1(runs.of(name, wrong="train").loaded(), labelled)
+        misled = matched_f1(runs.of(name, wrong="train").loaded, labelled)
         assert after > misled, f"{name} learns nothing; list it in FROZEN of contract_settings.py if it is so"
 
 
