@@ -32,7 +32,7 @@ def write_gold(present: Tensor, gold: Tensor, times: int, generator: torch.Gener
     Returns for every step (current, free, closed, right actions), each [B, R, ...].
     """
     episodes = Episodes.begin(present, times)
-    steps = []
+    steps: list[tuple[Tensor, ...]] = []
     while not bool(episodes.done.all()):
         right = right_actions(episodes, gold)
         steps.append((episodes.current, episodes.free, episodes.closed, right))

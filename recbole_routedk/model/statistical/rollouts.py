@@ -68,7 +68,8 @@ def play(policy: PointerPolicy, vectors: Tensor, present: Tensor, rollouts: int,
     """
     read = policy.encode(vectors, present)
     episodes = Episodes.begin(present, rollouts)
-    steps, owners = [], []
+    steps: list[tuple[Tensor, ...]] = []
+    owners: list[Tensor] = []
     while not bool(episodes.done.all()):
         state = (episodes.current, episodes.free, episodes.closed)
         logits, value = policy(read, *state)

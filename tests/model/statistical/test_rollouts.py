@@ -74,7 +74,8 @@ def no_noise(_: int, shape: torch.Size) -> torch.Tensor:
 def rewarded(dense: bool) -> tuple[list[float], list[float]]:
     """Advantages and returns, under values of 0, of the answer {0, 1} where the gold one is {0, 1, 2}."""
     episodes = Episodes.begin(torch.ones(1, 3, dtype=torch.bool), 1)
-    steps, owners = [], []
+    steps: list[tuple[torch.Tensor, ...]] = []
+    owners: list[torch.Tensor] = []
     for action in (*items(0, 1), CLOSE, END):
         before = (episodes.current, episodes.free, episodes.closed)
         zero = torch.zeros(1, 1)
