@@ -186,14 +186,14 @@ class FineTuningService:
         if not isinstance(error, sdk.APIStatusError):
             why = self._words(str(error.__cause__ or error))
             return ServiceError(f"answered_by: no answer from {self.base_url}, {doing} ({why})")
-        status: int = error.status_code  # type: ignore[attr-defined]
+        status: int = error.status_code
         # The server's own words are left out where they may repeat part of the key.
         if status == 401:
             have = "does not take the key in" if self._secret else "wants a key; set"
             return ServiceError(
                 f"answered_by: {self.base_url} {have} the environment variable {self._key_variable} (401)", status
             )
-        words = self._words(error_words(error.body))  # type: ignore[attr-defined]
+        words = self._words(error_words(error.body))
         return ServiceError(f"answered_by: {self.base_url} answered {status}, {doing}: {words}", status)
 
     def _words(self, text: str, most: int = _QUOTED) -> str:

@@ -115,9 +115,11 @@ class TunedEndpoint(BundleGenerator):
         return [reply.generation for reply in self._respondent.bundles(talks, sessions)]
 
     def save_artefacts(self, folder: Path) -> None:
-        """Write what was asked of the tuned model into ``usage.txt``."""
+        """Write what was asked of the tuned model and what it cost into ``usage.txt``, and say it."""
         if self._respondent is not None:
-            write_texts({folder / "usage.txt": "\n".join(self._respondent.lines()) + "\n"})
+            told = "\n".join(self._respondent.lines())
+            logger.info(told)
+            write_texts({folder / "usage.txt": f"{told}\n"})
 
     def extra_state(self) -> dict[str, Any]:
         """The tuned model's name at its endpoint."""
