@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 
@@ -105,7 +106,7 @@ class Growth:
         """Grow every session until no pair is left."""
         results: list[list[_Grown]] = [[] for _ in self._lengths]
         growing = {number: _grow(pairs, threshold) for number, pairs in enumerate(self._pairs)}
-        answers: dict[int, Floats | None] = dict.fromkeys(growing)
+        answers: dict[int, Any] = dict.fromkeys(growing)  # a generator is started with None
         while answers:
             asked: dict[int, Bundle] = {}
             for number, answer in answers.items():
@@ -125,7 +126,7 @@ class Growth:
                 self._known[partial] = np.asarray(scores, dtype=np.float64)
 
 
-def _grow(pairs: Floats, threshold: float) -> Generator[Bundle, Floats | None, list[_Grown]]:
+def _grow(pairs: Floats, threshold: float) -> Generator[Bundle, Floats, list[_Grown]]:
     """Grow one session's bundles; yields each partial bundle and is sent the scores of its candidates."""
     free = np.ones(len(pairs), dtype=bool)
     seeds = np.where(np.eye(len(pairs), dtype=bool), -np.inf, pairs)
