@@ -183,6 +183,7 @@ def load_data_and_model(
     init_seed(config["seed"], config["reproducibility"])
     generator, dataset, train_data, valid_data, test_data = _build(config)
     BundleTrainer(config, generator).load_best()
+    generator.eval()
     return config, generator, dataset, train_data, valid_data, test_data
 
 

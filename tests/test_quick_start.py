@@ -102,6 +102,7 @@ def test_a_saved_run_loads_and_scores_the_same(toy_data: Path, model: type) -> N
     )
 
     assert type(loaded) is model
+    assert not loaded.training  # no dropout in the answers
     assert len(train_data.bundle_dataset.labelled_sessions) == 10
     again = BundleTrainer(config, loaded).evaluate(test_data, load_best_model=False)
     assert dict(again) == result["test_result"]
