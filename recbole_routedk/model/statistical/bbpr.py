@@ -150,7 +150,8 @@ class BBPR(BundleGenerator):
         self.dropout.eval()
         vectors = item_vectors(self._content, sessions)
         items, pairs = self._terms(*self._batch(vectors))
-        return [self._objective(*row, len(own)) for *row, own in zip(items, pairs, vectors, strict=True)]
+        rows = zip(items, pairs, vectors, strict=True)
+        return [self._objective(own_items, own_pairs, len(own)) for own_items, own_pairs, own in rows]
 
     def _objective(self, items: Tensor, pairs: Tensor, length: int) -> BundleObjective:
         sizes = torch.arange(length + 1, device=self.device)
