@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from recbole_routedk.distill.knowledge import Format
@@ -26,7 +27,7 @@ from recbole_routedk.model.language.student_model import StudentModel
 from recbole_routedk.model.views import Example
 from recbole_routedk.student.decoding import SamplingSettings
 from recbole_routedk.student.routed_student import Prefill
-from recbole_routedk.student.router import SoftmaxRouter
+from recbole_routedk.student.router import best_expert_loss, make_router
 
 EXPERTS: dict[str, tuple[Format, ...]] = {
     "base": (),
@@ -51,16 +52,16 @@ class RouteDK(StudentModel):
             rank *= len(experts)
             experts = {fusion: tuple(lesson for lessons in experts.values() for lesson in lessons)}
         super().__init__(config, dataset, experts, inference_lesson(config, fusion), rank)
-        self.router = SoftmaxRouter(self.student.hidden_size, len(experts)) if fusion == "routed" else None
+        self.router = make_router(self.student, config) if fusion == "routed" else None
         self.stage = ""
 
     def training_stages(self) -> tuple[TrainingStage, ...]:
-        """Experts, then (``fusion: routed``) the router."""
+        """Experts, then (``fusion: routed``) the router, where it has something to learn."""
         config = self.config
         experts = TrainingStage(
             _EXPERTS, config["epochs"], config["learning_rate"], config["eval_step"], config["stopping_step"]
         )
-        if self.router is None:
+        if not self._has_stage:
             return (experts,)
         return (experts, TrainingStage(_ROUTER, config["router_epochs"], config["router_learning_rate"]))
 
@@ -73,21 +74,40 @@ class RouteDK(StudentModel):
 
     def batch_loss(self, prefill: Prefill, examples: Sequence[Example]) -> Tensor:
         """The experts' loss, or in stage ``router`` that of the routed answer."""
-        if self.stage == _ROUTER:
-            return self.lesson_loss(prefill, examples, self.inference, self.gates(prefill))
-        return super().batch_loss(prefill, examples)
+        if self.router is None or self.stage != _ROUTER:
+            return super().batch_loss(prefill, examples)
+        if self.config["router_learns"] == "best_expert":
+            return best_expert_loss(self.router.logits(prefill), self._expert_losses(prefill, examples))
+        return self.lesson_loss(prefill, examples, self.inference, self.gates(prefill))
+
+    @torch.no_grad()
+    def _expert_losses(self, prefill: Prefill, examples: Sequence[Example]) -> Tensor:
+        """What each expert alone would lose on the answers: [batch, E]."""
+        rows = (prefill.repeat(1) for _ in self.student.experts)
+        losses = [
+            self.row_losses(read, examples, self.inference, self.one_hot(expert, read))
+            for expert, read in enumerate(rows)
+        ]
+        return torch.stack(losses, dim=-1)
 
     def gates(self, prefill: Prefill) -> Tensor:
-        """The router's weights [batch, E]; before it is trained, the experts are looked at with equal weights."""
-        if self.router is None or self.stage == _EXPERTS:
+        """The router's weights [batch, E] or [batch, L, E]; until it is trained, the experts have equal weights."""
+        if self.router is None or self._router_waits:
             return super().gates(prefill)
-        weights: Tensor = self.router(prefill.summary)
-        return weights
+        return self.router.gates(prefill)
 
     def sampling(self) -> SamplingSettings:
         """Greedy while the experts train: early epochs are compared on that, which ranks them the same way."""
-        draft = self.stage == _EXPERTS and self.router is not None
-        return replace(super().sampling(), samples=1) if draft else super().sampling()
+        return replace(super().sampling(), samples=1) if self._router_waits else super().sampling()
+
+    @property
+    def _router_waits(self) -> bool:
+        """Whether there is a router that is trained after the experts, which are still in training."""
+        return self.stage == _EXPERTS and self._has_stage
+
+    @property
+    def _has_stage(self) -> bool:
+        return self.router is not None and any(True for _ in self.router.parameters())
 
 
 def expert_lessons(config: Any, fusion: str) -> dict[str, tuple[Lesson, ...]]:

@@ -23,7 +23,7 @@ from transformers.pytorch_utils import Conv1D
 
 from recbole_routedk.errors import UserError
 from recbole_routedk.student.experts import FusedExpertLinear, GateBus
-from recbole_routedk.student.targets import AUTO, expert_layers
+from recbole_routedk.student.targets import AUTO, expert_layers, layer_number
 
 _WEIGHTS = "adapter_model.safetensors"
 _PREFIX = "base_model.model."
@@ -67,14 +67,17 @@ def fuse_experts(
     Raises:
         UserError: the student lacks the target modules, or one of them can carry no experts.
     """
-    bus = GateBus(experts, settings.rank, settings.alpha / settings.rank)
+    scaling = settings.alpha / settings.rank
     if not experts:
-        return bus, {}
+        return GateBus(experts, settings.rank, scaling), {}
     bases = {
         name: model.get_submodule(name) for name in expert_layers(model, settings.target_modules, settings.first_layer)
     }
     fresh = [_fresh_adapter(model, settings.peft_config(bases, [0])) for _ in experts]
-    layers = {name: _insert(model, name, bus, settings.rank) for name in fresh[0]}
+    numbers = {name: layer_number(name) for name in bases}
+    places = {number: place for place, number in enumerate(sorted(set(numbers.values())))}
+    bus = GateBus(experts, settings.rank, scaling, len(places))
+    layers = {name: _insert(model, name, bus, settings.rank, places[numbers[name]]) for name in fresh[0]}
     for index, adapter in enumerate(fresh):
         for name, (weight_a, weight_b) in adapter.items():
             layers[name].load_expert(index, weight_a, weight_b)
@@ -102,11 +105,11 @@ def _fresh_adapter(model: PreTrainedModel, config: LoraConfig) -> dict[str, tupl
     return adapter
 
 
-def _insert(model: nn.Module, name: str, bus: GateBus, rank: int) -> FusedExpertLinear:
+def _insert(model: nn.Module, name: str, bus: GateBus, rank: int, layer: int) -> FusedExpertLinear:
     parent_name, _, child = name.rpartition(".")
     parent = model.get_submodule(parent_name)
     base = getattr(parent, child)
-    fused = FusedExpertLinear(base, bus, rank).train(base.training)
+    fused = FusedExpertLinear(base, bus, rank, layer).train(base.training)
     setattr(parent, child, fused)
     return fused
 

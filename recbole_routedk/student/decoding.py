@@ -79,7 +79,7 @@ def decode_constrained(
     Args:
         prefill: the prompts as read, [sessions]; left as it is.
         last_hidden: hidden states of the prompts' last tokens, [sessions, hidden].
-        gates: [sessions, E], kept for the whole completion.
+        gates: [sessions, E] or [sessions, layers, E], kept for the whole completion.
         items: number of items of each session, at least two each.
     """
     widest = max(items)

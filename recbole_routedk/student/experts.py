@@ -21,38 +21,45 @@ class GateBus:
     Kept outside the layers' arguments because transformers' decoder layers have no place for them.
     """
 
-    def __init__(self, experts: Sequence[str], rank: int, scaling: float) -> None:
+    def __init__(self, experts: Sequence[str], rank: int, scaling: float, layers: int = 1) -> None:
+        """``layers`` is the number of decoder layers with experts."""
         self.experts = tuple(experts)
+        self.layers = layers
         self._rank = rank
         self._scaling = scaling
         self._rows: Tensor | None = None
 
-    @property
-    def rows(self) -> Tensor | None:
-        """Scaled gates, one column a rank: [batch, 1, E*r]; None switches all experts off."""
-        return self._rows
+    def rows(self, layer: int) -> Tensor | None:
+        """Scaled gates of a decoder layer, one column a rank: [batch, 1, E*r]; None switches all experts off."""
+        if self._rows is None or self._rows.dim() == 3:
+            return self._rows
+        return self._rows[:, layer]
 
     def set(self, gates: Tensor | None) -> None:
-        """Set the gates [batch, E] that hold until the next call; None switches all experts off.
+        """Set the gates that hold until the next call: [batch, E] for all layers, [batch, layers, E], or None for off.
 
         Raises:
-            ValueError: the number of columns is not the number of experts.
+            ValueError: the gates do not fit the experts or the layers.
         """
         if gates is None:
             self._rows = None
             return
-        if gates.dim() != 2 or gates.shape[1] != len(self.experts):
-            raise ValueError(f"gates of shape {tuple(gates.shape)} do not fit {len(self.experts)} experts")
-        self._rows = (gates * self._scaling).repeat_interleave(self._rank, dim=1).unsqueeze(1)
+        if gates.shape[1:] not in ((len(self.experts),), (self.layers, len(self.experts))):
+            raise ValueError(
+                f"gates of shape {tuple(gates.shape)} do not fit {len(self.experts)} experts in {self.layers} layers"
+            )
+        self._rows = (gates * self._scaling).repeat_interleave(self._rank, dim=-1).unsqueeze(-2)
 
 
 class FusedExpertLinear(nn.Module):
     """A frozen linear layer plus the gated low-rank updates of all experts (input and output: [batch, T, *])."""
 
-    def __init__(self, base: nn.Linear | Conv1D, bus: GateBus, rank: int) -> None:
+    def __init__(self, base: nn.Linear | Conv1D, bus: GateBus, rank: int, layer: int = 0) -> None:
+        """``layer`` counts the decoder layers with experts from 0: the one that this belongs to."""
         super().__init__()
         self.base = base
         self.rank = rank
+        self.layer = layer
         self._bus = bus
         width = rank * len(bus.experts)
         # GPT-2's Conv1D is a linear layer whose weight is [in, out].
@@ -62,7 +69,7 @@ class FusedExpertLinear(nn.Module):
 
     def forward(self, inputs: Tensor) -> Tensor:
         output = self.base(inputs)
-        rows = self._bus.rows
+        rows = self._bus.rows(self.layer)
         if rows is None:
             return output
         hidden = functional.linear(inputs, self.lora_a) * rows

@@ -6,6 +6,7 @@ import copy
 import inspect
 import math
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 import torch
@@ -16,6 +17,7 @@ from transformers import DynamicCache, PreTrainedModel
 from recbole_routedk.errors import UserError
 from recbole_routedk.student.adapters import LoraSettings, fuse_experts
 from recbole_routedk.student.backbone import Student
+from recbole_routedk.student.excitement import Excitement
 from recbole_routedk.student.head import Head
 from recbole_routedk.student.probe import looking_at, probe_ids
 
@@ -28,31 +30,39 @@ class Prefill:
     """What the student knows after reading some tokens of each row.
 
     ``cache`` holds keys and values, ``mask`` [batch, T] is one where a token is real, ``summary``
-    [batch, hidden] is the mean of the final hidden states of the prefix.
+    [batch, hidden] is the mean of the final hidden states of the prefix, ``excitement`` [batch, layers, E] how much
+    the prefix excites each expert (only where the student listens for that).
     """
 
     cache: DynamicCache
     mask: Tensor
     summary: Tensor
+    excitement: Tensor | None = None
 
     def repeat(self, times: int) -> Prefill:
         """Return a copy in which every row stands ``times`` times in a row; the original is left as it is."""
         cache = copy.deepcopy(self.cache)
         cache.batch_repeat_interleave(times)
-        return Prefill(cache, self.mask.repeat_interleave(times, dim=0), self.summary.repeat_interleave(times, dim=0))
+        rows = torch.arange(len(self.mask), device=self.mask.device).repeat_interleave(times)
+        return self._of_rows(cache, rows)
 
     def select(self, rows: Sequence[int]) -> Prefill:
         """Return the given rows, in that order and as often as they are named; the original is used up."""
         index = torch.tensor(rows, device=self.mask.device)
         self.cache.batch_select_indices(index)
-        return Prefill(self.cache, self.mask[index], self.summary[index])
+        return self._of_rows(self.cache, index)
+
+    def _of_rows(self, cache: DynamicCache, rows: Tensor) -> Prefill:
+        excitement = None if self.excitement is None else self.excitement[rows]
+        return Prefill(cache, self.mask[rows], self.summary[rows], excitement)
 
 
 class RoutedStudent(nn.Module):
     """A frozen decoder-only model whose linear layers carry gated LoRA experts; without experts, the model as it is.
 
     The prefix of a prompt is read with all experts off, so one reading serves every view and expert; from
-    the suffix on the experts act, weighted by the gates [batch, E] of the row.
+    the suffix on the experts act, weighted by the gates of the row: [batch, E], or [batch, layers, E] where each layer
+    has gates of its own.
     """
 
     def __init__(self, student: Student, experts: Sequence[str], settings: LoraSettings) -> None:
@@ -60,6 +70,7 @@ class RoutedStudent(nn.Module):
         self.name = student.name
         self.settings = settings
         self.experts = tuple(experts)
+        self.listens_for_experts = False
         self.bus, self.fused = fuse_experts(student.model, experts, settings)
         self.model = student.model
         self._decoder = student.model.get_decoder()
@@ -92,10 +103,12 @@ class RoutedStudent(nn.Module):
         ids, mask = self.pad_left(rows)
         self.bus.set(None)
         cache = DynamicCache()
-        hidden = self._run(ids, mask, cache)
+        excitement = Excitement(self.fused, self.bus.layers) if self.listens_for_experts else None
+        with excitement.listening(mask) if excitement else nullcontext():
+            hidden = self._run(ids, mask, cache)
         weight = mask.unsqueeze(-1).to(hidden.dtype)
         summary = (hidden * weight).sum(dim=1) / weight.sum(dim=1)
-        return Prefill(cache, mask, summary)
+        return Prefill(cache, mask, summary, excitement.measured() if excitement else None)
 
     def extend(self, prefill: Prefill, ids: Tensor, mask: Tensor, gates: Tensor) -> Tensor:
         """Read more tokens [batch, T] with the experts gated; returns hidden states [batch, T, hidden].

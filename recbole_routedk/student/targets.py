@@ -58,6 +58,11 @@ def expert_layers(model: PreTrainedModel, targets: Sequence[str], first_layer: i
     return [name for name in inside if any(_matches(name, target) for target in targets)]
 
 
+def layer_number(name: str) -> int:
+    """Return the number of the decoder layer that a module's full name lies in: the first number in it."""
+    return int(next(part for part in name.split(".") if part.isdigit()))
+
+
 def _layer_list(model: PreTrainedModel) -> tuple[str, int]:
     """Return name and length of the list of the decoder's layers."""
     decoder = model.get_decoder()

@@ -56,7 +56,7 @@ class Answerer:
         Args:
             prefill: the items as read, one row a session; used up.
             suffixes: what follows the items; it asks for the bundles or, with ``thinks_first``, for a thought.
-            gates: the experts' weights [sessions, E].
+            gates: the experts' weights [sessions, E], or [sessions, layers, E].
             thinks_first: the student first writes a thought, greedily, and reads the question for the bundles after it.
         """
         last_hidden = self._extend(prefill, suffixes, gates)
@@ -76,8 +76,8 @@ class Answerer:
             sampling,
         )
         return [
-            Generation(bundles, gates=tuple(row), score=agreement)
-            for (bundles, agreement), row in zip(map(self._agree, samples), gates.tolist(), strict=True)
+            Generation(bundles, gates=row, score=agreement)
+            for (bundles, agreement), row in zip(map(self._agree, samples), shown_gates(gates), strict=True)
         ]
 
     def _extend(self, prefill: Prefill, rows: Sequence[Sequence[int]], gates: Tensor) -> Tensor:
@@ -102,8 +102,14 @@ class Answerer:
     ) -> list[Generation]:
         completions = decode_free(self._student, prefill, last_hidden, gates, self._prompts.end_id, budget)
         answers = []
-        for session, tokens, row in zip(sessions, completions, gates.tolist(), strict=True):
+        for session, tokens, row in zip(sessions, completions, shown_gates(gates), strict=True):
             text = str(self._tokenizer.decode(tokens))
             bundles, rejected = parse_answer(text, self._prompts.labels[: len(session)])
-            answers.append(Generation(bundles, rejected, gates=tuple(row)))
+            answers.append(Generation(bundles, rejected, gates=row))
         return answers
+
+
+def shown_gates(gates: Tensor) -> list[tuple[float, ...]]:
+    """Return the weight of each expert, one tuple a session: the mean over layers that have gates of their own."""
+    means = gates.mean(dim=1) if gates.dim() == 3 else gates
+    return [tuple(row) for row in means.tolist()]

@@ -116,7 +116,7 @@ class StudentModel(BundleGenerator):
             if rows:
                 read = prefill.repeat(1)
                 read = read.select(rows) if len(rows) < len(examples) else read
-                gates = self._one_hot(expert, read)
+                gates = self.one_hot(expert, read)
                 losses.append(self.lesson_loss(read, [examples[row] for row in rows], lesson, gates))
                 weights.append(1.0 if lesson.answers else self.config["knowledge_weight"])
         if not losses:
@@ -125,11 +125,15 @@ class StudentModel(BundleGenerator):
         return (weight * torch.stack(losses)).sum() / weight.sum().clamp(min=1e-9)
 
     def lesson_loss(self, prefill: Prefill, examples: Sequence[Example], lesson: Lesson, gates: Tensor) -> Tensor:
-        """The loss of one lesson; ``prefill`` is used up."""
+        """The mean loss of one lesson; ``prefill`` is used up."""
+        return self.row_losses(prefill, examples, lesson, gates).mean()
+
+    def row_losses(self, prefill: Prefill, examples: Sequence[Example], lesson: Lesson, gates: Tensor) -> Tensor:
+        """The loss of one lesson for each example: [batch]; ``prefill`` is used up."""
         suffixes = [self.encoder.suffix(example, lesson) for example in examples]
         targets = [self.encoder.target(example, lesson) for example in examples]
         tokens, weights = [tokens for tokens, _ in targets], [weights for _, weights in targets]
-        return self.student.answer_loss(prefill, suffixes, tokens, gates, weights).mean()
+        return self.student.answer_loss(prefill, suffixes, tokens, gates, weights)
 
     def _training_example(self, index: int) -> Example:
         example = self.examples[index]
@@ -139,7 +143,7 @@ class StudentModel(BundleGenerator):
         generator = np.random.default_rng([self.config["seed"], self._epoch, index])
         return example.reordered(generator.permutation(len(example.session)).tolist())
 
-    def _one_hot(self, expert: int, prefill: Prefill) -> Tensor:
+    def one_hot(self, expert: int, prefill: Prefill) -> Tensor:
         weights = [float(number == expert) for number in range(len(self.student.experts))]
         return constant_gates(weights, len(prefill.mask), prefill.mask.device)
 
