@@ -32,7 +32,7 @@ class LoopedExperts(FusedExpertLinear):
     def forward(self, inputs: Tensor) -> Tensor:
         """base(x) + sum over experts k of gate_k * alpha / rank * B_k A_k x; the base alone where gates are off."""
         output = self.base(inputs)
-        scaled = self._bus.rows  # [batch, 1, E * rank]
+        scaled = self._bus.rows(self.layer)  # [batch, 1, E * rank]
         if scaled is not None:
             for k in range(len(EXPERTS)):
                 weight_a, weight_b = self.expert_weights(k)

@@ -34,4 +34,4 @@ def test_fewer_titles_than_numbers_are_no_error() -> None:
     space.fit(items(1))
     similar = space(items(1).vectors[0, :2])
     assert torch.isfinite(similar).all()
-    assert float(similar[0] @ similar[1]) < -0.99  # two titles lie on both sides of their mean
+    assert (similar[0] @ similar[1]).item() < -0.99  # two titles lie on both sides of their mean
