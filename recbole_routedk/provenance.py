@@ -15,7 +15,7 @@ import torch
 
 from recbole_routedk import __version__
 
-LIBRARIES = ("torch", "transformers", "peft", "recbole", "numpy", "scipy", "scikit-learn")
+LIBRARIES = ("transformers", "peft", "recbole", "numpy", "scipy", "scikit-learn")
 
 
 @cache
@@ -34,7 +34,9 @@ def code() -> dict[str, str | None]:
 
 def library_versions() -> dict[str, str]:
     """The versions of Python and of the libraries that results depend on."""
-    return {"python": platform.python_version()} | {name: metadata.version(name) for name in LIBRARIES}
+    # torch's own version names its build (+cpu, +cu130), which its package's version may leave out.
+    known = {"python": platform.python_version(), "torch": str(torch.__version__)}
+    return known | {name: metadata.version(name) for name in LIBRARIES}
 
 
 def machine() -> dict[str, str | int | None]:
