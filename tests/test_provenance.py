@@ -18,6 +18,6 @@ def test_the_code_is_told_by_version_commit_and_digest() -> None:
 
 
 def test_libraries_and_machine_are_named() -> None:
-    assert set(library_versions()) == {"python", *LIBRARIES}
+    assert set(library_versions()) == {"python", "torch", *LIBRARIES}
     assert set(machine()) == {"system", "cpu", "cores", "gpu"}
     assert machine()["cpu"]
