@@ -37,6 +37,18 @@ def minimum_bayes_risk(
     return candidates[best], means[best]
 
 
+def agreed(
+    samples: Sequence[Answer], method: str, vote_share: float, utility: Utility, others: Iterable[Answer] = ()
+) -> tuple[Answer, float]:
+    """Return the answer that samples come to by ``method``, vote or mbr, and how far they agree, in [0, 1].
+
+    ``vote_share`` is that of ``bundle_vote``, ``others`` are further candidates of ``minimum_bayes_risk``.
+    """
+    if method == "vote":
+        return bundle_vote(samples, vote_share)
+    return minimum_bayes_risk(samples, utility, others)
+
+
 def paired_groups(samples: Sequence[Answer], share: float) -> Answer:
     """Return the groups of items that are linked by pairs which at least ``share`` of the samples put together."""
     pairs = Counter(

@@ -12,7 +12,7 @@ from recbole_routedk.data.answers import parse_answer
 from recbole_routedk.data.prompts import PromptEncoder
 from recbole_routedk.data.session import Generation, Session
 from recbole_routedk.evaluation.metrics import matched_f1
-from recbole_routedk.student.consensus import Answer, bundle_vote, minimum_bayes_risk
+from recbole_routedk.student.consensus import Answer, agreed
 from recbole_routedk.student.decoding import Alphabet, SamplingSettings, decode_constrained, decode_free
 from recbole_routedk.student.routed_student import Prefill, RoutedStudent
 
@@ -93,9 +93,7 @@ class Answerer:
         return [[token for token in tokens if token != self._prompts.end_id] for tokens in written]
 
     def _agree(self, samples: Sequence[Answer]) -> tuple[Answer, float]:
-        if self._settings.consensus == "vote":
-            return bundle_vote(samples, self._settings.vote_share)
-        return minimum_bayes_risk(samples, matched_f1)
+        return agreed(samples, self._settings.consensus, self._settings.vote_share, matched_f1)
 
     def _free(
         self, sessions: Sequence[Session], prefill: Prefill, last_hidden: Tensor, gates: Tensor, budget: int

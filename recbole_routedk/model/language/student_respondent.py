@@ -19,7 +19,7 @@ from recbole_routedk.model.language.talk import Part, Question, Reply, Talk
 from recbole_routedk.progress import progress_bar
 from recbole_routedk.student.adapters import LoraSettings
 from recbole_routedk.student.backbone import load_student
-from recbole_routedk.student.consensus import Answer, bundle_vote, minimum_bayes_risk, paired_groups
+from recbole_routedk.student.consensus import Answer, agreed, paired_groups
 from recbole_routedk.student.decoding import Alphabet, SamplingSettings, decode_constrained, decode_free
 from recbole_routedk.student.routed_student import Prefill, RoutedStudent
 
@@ -155,11 +155,10 @@ class StudentRespondent:
         return [Reply(bundles, said=bundles, score=agreement) for bundles, agreement in agreed]
 
     def _agreed(self, samples: Sequence[Answer], items: int) -> tuple[Answer, float]:
-        if self._config["consensus"] == "vote":
-            return bundle_vote(samples, self._config["vote_share"])
         # A frozen student's samples hardly agree: what is nearest to all of them need not be one of them.
         others = [paired_groups(samples, share) for share in _PAIR_SHARES]
-        return minimum_bayes_risk(samples, matched_f1, [*others, (frozenset(range(items)),)])
+        others.append((frozenset(range(items)),))
+        return agreed(samples, self._config["consensus"], self._config["vote_share"], matched_f1, others)
 
     def _parsed(self, session: Session, tokens: Sequence[int]) -> Reply:
         text = str(self._tokenizer.decode(list(tokens)))

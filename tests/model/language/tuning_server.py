@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, suppress
 from email import message_from_bytes
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -13,6 +12,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from openai.types import FileObject
 from openai.types.fine_tuning import FineTuningJob
+from running_server import running
 
 TUNED = "ft:m:acme::1"
 
@@ -164,14 +164,6 @@ def _completion(text: str) -> dict[str, Any]:
     return {"id": "1", "object": "chat.completion", "created": 1, "model": "m", "choices": [choice], "usage": usage}
 
 
-@contextmanager
-def tuning_server() -> Iterator[TuningServer]:
+def tuning_server() -> AbstractContextManager[TuningServer]:
     """A server that runs within the block."""
-    with TuningServer() as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
-        thread.start()
-        try:
-            yield server
-        finally:
-            server.shutdown()
-            thread.join()
+    return running(TuningServer())
