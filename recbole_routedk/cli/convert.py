@@ -1,4 +1,4 @@
-"""``convert``: the public bundle data sets' CSV files to RecBole atomic files."""
+"""``convert``: the public bundle data sets' CSV files, or plain JSON lines, to RecBole atomic files."""
 
 from __future__ import annotations
 
@@ -8,20 +8,23 @@ from pathlib import Path
 
 from recbole_routedk.data.atomic import write_atomic
 from recbole_routedk.data.files import write_json
+from recbole_routedk.data.from_jsonl import read_jsonl
 from recbole_routedk.data.public import read_public
 from recbole_routedk.errors import UserError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's options."""
-    parser.description = "Convert a folder of the public CSV layout to RecBole atomic files."
+    parser.description = "Convert a folder of the public CSV layout, or a file of JSON lines, to RecBole atomic files."
     parser.add_argument(
         "--input",
         "--input_path",
         required=True,
         type=Path,
-        metavar="DIR",
-        help="folder with session_item.csv, session_bundle.csv, bundle_item.csv, item_titles.csv, ...",
+        metavar="PATH",
+        help="folder with session_item.csv, session_bundle.csv, bundle_item.csv, item_titles.csv, ...; or a file with "
+        'a session a line: {"session_id": "s1", "items": ["Tripod", {"item_id": "b2", "title": "Camera bag"}], '
+        '"bundles": [[0, 1]], "intents": ["travel photos"], "split": "train"}, all but items optional',
     )
     parser.add_argument(
         "--output",
@@ -32,13 +35,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="folder of data sets; the files go to DIR/NAME (default: dataset)",
     )
     parser.add_argument(
-        "--name", "--dataset", default="", metavar="NAME", help="data set name (default: the input folder's)"
+        "--name", "--dataset", default="", metavar="NAME", help="data set name (default: the input's)"
     )
     parser.add_argument(
         "--seed",
         default=42,
         type=int,
-        help="seed of the 7:1:2 split where there is no split.json (default: 42)",
+        help="seed of the 7:1:2 split where the input names none (default: 42)",
     )
 
 
@@ -48,10 +51,10 @@ def main(args: argparse.Namespace) -> int:
     Raises UserError naming file and line for input that cannot be converted; nothing is written then.
     """
     source, target = args.input.expanduser(), args.output.expanduser()
-    name = args.name or source.resolve().name
+    name = args.name or (source.stem if source.is_file() else source.resolve().name)
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", name):
         raise UserError(f"--name={name!r} cannot name a data set; use letters, digits, '-' and '_'")
-    splits, report = read_public(source, args.seed)
+    splits, report = (read_jsonl if source.is_file() else read_public)(source, args.seed)
     folder = target / name
     write_atomic(folder, name, splits)
     write_json(folder / "conversion.json", report.as_dict())

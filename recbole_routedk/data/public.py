@@ -61,8 +61,8 @@ def read_public(folder: Path, seed: int = 42) -> tuple[SplitSessions, Conversion
         name: tuple(_labelled(key, places[key], kept[key], items, intents) for key in ids)
         for name, ids in split.items()
     }
-    _summarise(labelled, len(items), report)
-    _warn_of_leaks([part for name in SPLITS for part in labelled[name]], report)
+    summarise(labelled, len(items), report)
+    warn_of_leaks([part for name in SPLITS for part in labelled[name]], report)
     return SplitSessions(**labelled), report
 
 
@@ -195,7 +195,7 @@ def _split(folder: Path, kept: list[str], known: set[str], seed: int, report: Co
     path = folder / "split.json"
     if not path.exists():
         report.split_rule = f"7:1:2 by session with seed {seed}, as there is no split.json"
-        return _seeded_split(folder, kept, seed)
+        return seeded_split(folder, kept, seed)
     report.split_rule = "as published in split.json"
     published = _published_split(path, known)
     usable = set(kept)
@@ -209,7 +209,8 @@ def _split(folder: Path, kept: list[str], known: set[str], seed: int, report: Co
     return {name: [key for key in ids if key in usable] for name, ids in published.items()}
 
 
-def _seeded_split(folder: Path, kept: list[str], seed: int) -> dict[str, list[str]]:
+def seeded_split(folder: Path, kept: list[str], seed: int) -> dict[str, list[str]]:
+    """Return 7:1:2 of the session ids, each part in the given order; UserError for fewer than three."""
     if len(kept) < len(SPLITS):
         raise fault(folder, None, f"has {len(kept)} sessions with a bundle; a split needs three or more")
     shuffled = random.Random(seed).sample(kept, len(kept))
@@ -311,7 +312,8 @@ def _labelled(
     return LabelledSession(session, tuple(bundles.values()), tuple(intents[bundle] for bundle in bundles))
 
 
-def _summarise(splits: Mapping[str, tuple[LabelledSession, ...]], items: int, report: ConversionReport) -> None:
+def summarise(splits: Mapping[str, tuple[LabelledSession, ...]], items: int, report: ConversionReport) -> None:
+    """Count sessions, bundles and redundant bundles."""
     report.items = items
     for name, part in splits.items():
         report.sessions[name] = len(part)
@@ -322,7 +324,7 @@ def _summarise(splits: Mapping[str, tuple[LabelledSession, ...]], items: int, re
                 report.count(Reason.REDUNDANT_BUNDLE, f"session {labelled.session.session_id}")
 
 
-def _warn_of_leaks(sessions: Iterable[LabelledSession], report: ConversionReport) -> None:
+def warn_of_leaks(sessions: Iterable[LabelledSession], report: ConversionReport) -> None:
     """Warn where a gap in the item texts tells items in bundles from items outside: it leaks the labels.
 
     In the published repository only items of some bundle have a title and a category.
