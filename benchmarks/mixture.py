@@ -114,7 +114,7 @@ def all_in_one(options: Options) -> list[Row]:
 
     contestants = {
         "experts": Step(
-            lambda: model.calculate_loss({"session_index": chosen}),
+            lambda: model.loss_parts({"session_index": chosen}),
             model.student.expert_parameters(),
             lambda: model.begin_stage("experts"),
         ),
@@ -125,8 +125,9 @@ def all_in_one(options: Options) -> list[Row]:
     timings = alternate(contestants, options)
     model.begin_stage("experts")
     plain = [f"{name}, plain" for name in names]
-    epochs = config["router_epochs"] / config["epochs"]
-    whole = f"{config['router_epochs']} epochs of the router to {config['epochs']} of the experts"
+    share, passes = config["router_share"], config["router_epochs"]
+    epochs = passes * share / config["epochs"]
+    whole = f"{passes} epochs of the router over {share} of the batches, to {config['epochs']} of the experts"
     # Named as a contestant, so that it can be compared: the router's part of an epoch of the experts.
     timings["router, its share"] = timings["router"].times(epochs)
     return [

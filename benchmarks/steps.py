@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -17,8 +17,12 @@ class Step:
     """A training step; called for a timing it gets ready and returns itself, called again it is done."""
 
     def __init__(
-        self, loss: Callable[[], Tensor], weights: Sequence[nn.Parameter], ready: Callable[[], None] | None = None
+        self,
+        loss: Callable[[], Tensor | Iterable[Tensor]],
+        weights: Sequence[nn.Parameter],
+        ready: Callable[[], None] | None = None,
     ) -> None:
+        """``loss`` may come in parts, which are gone back through one after the other."""
         self._loss = loss
         self._ready = ready
         self._optimizer = torch.optim.AdamW(weights, lr=1e-4)
@@ -32,7 +36,9 @@ class Step:
     def work(self) -> None:
         """Do the step."""
         self._optimizer.zero_grad(set_to_none=True)
-        self._loss().backward()
+        loss = self._loss()
+        for part in (loss,) if isinstance(loss, Tensor) else loss:
+            part.backward()
         self._optimizer.step()
 
 

@@ -30,7 +30,7 @@ EPOCHS = 3
 def experts_step(model: RouteDK, examples: Sequence[Example]) -> Step:
     """A step of the stage that trains the experts, as the trainer does it."""
     chosen = torch.tensor([model.examples.index(example) for example in examples])
-    return Step(lambda: model.calculate_loss({"session_index": chosen}), model.student.expert_parameters())
+    return Step(lambda: model.loss_parts({"session_index": chosen}), model.student.expert_parameters())
 
 
 def memory(options: Options) -> list[Row]:

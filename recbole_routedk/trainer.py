@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import asdict
+from itertools import islice
 from logging import getLogger
 from pathlib import Path
 from typing import Any
 
 import recbole
 import torch
+from recbole.data.interaction import Interaction
 from recbole.evaluator import Evaluator
 from recbole.trainer import Trainer
 from recbole.trainer.trainer import AbstractTrainer
@@ -23,17 +25,14 @@ from torch.utils.tensorboard import SummaryWriter
 
 from recbole_routedk.checkpoint import (
     Checkpoint,
-    load_checkpoint,
     of_prefix,
     optimizer_tensors,
     random_state,
-    remove_checkpoint,
     restore_optimizer,
     restore_random_state,
-    save_checkpoint,
     with_prefix,
 )
-from recbole_routedk.config import UNHASHED, Config
+from recbole_routedk.config import Config
 from recbole_routedk.data.dataloader import BundleDataLoader
 from recbole_routedk.data.session import Generation
 from recbole_routedk.errors import UserError
@@ -43,9 +42,7 @@ from recbole_routedk.model.bundle_generator import BundleGenerator, TrainingStag
 from recbole_routedk.progress import progress_bar
 from recbole_routedk.run_log import NoWriter
 from recbole_routedk.schedule import rate_factor
-from recbole_routedk.training_state import Progress
-
-BEST, LAST = "best", "last"
+from recbole_routedk.training_state import BEST, LAST, Progress, RunCheckpoints
 
 
 class BundleTrainer(Trainer):
@@ -61,6 +58,7 @@ class BundleTrainer(Trainer):
         self.logger = getLogger()
         self.wandblogger = WandbLogger(config)
         self.folder = config.run_folder
+        self._checkpoints = RunCheckpoints(self.folder, config, model.dataset.fingerprint())
         self.tensorboard: Any = NoWriter()
         self._saved = self._show = self._verbose = False
         self._callback: Callable[[int, float], object] | None = None
@@ -111,14 +109,16 @@ class BundleTrainer(Trainer):
         reset_peak_memory(self.device)
         self._started = time.perf_counter()
         self.eval_collector.data_collect(train_data)
-        resumed = self._last_checkpoint() if saved and self.config["resume"] else None
+        resumed = self._checkpoints.last() if saved and self.config["resume"] else None
+        if saved and self.config["resume"] and resumed is None:
+            self._say(f"There is no stopped run in {self.folder}; training starts anew")
         if resumed is not None and resumed.record["progress"]["finished"]:
             self.progress = Progress(**resumed.record["progress"])
             self.load_best()
             self._say(f"The run in {self.folder} is finished; nothing to resume")
         else:
             if saved and resumed is None:
-                self._clear_folder()
+                self._checkpoints.clear()
             self.model.prepare(train_data.bundle_dataset.labelled_sessions)
             with closing(self._open_tensorboard()) as self.tensorboard:
                 self._learn(train_data, valid_data, resumed)
@@ -163,7 +163,8 @@ class BundleTrainer(Trainer):
         if resumed is not None:
             restore_optimizer(self.optimizer, of_prefix("optimizer", resumed.tensors))
             restore_random_state(Checkpoint(of_prefix("random", resumed.tensors), resumed.record["random"]))
-        steps, title = len(train_data) * (stage.epochs - progress.epoch), f"{self.config['model']} {stage.name}"
+        steps = stage.steps(len(train_data)) * (stage.epochs - progress.epoch)
+        title = f"{self.config['model']} {stage.name}"
         with progress_bar(steps, title, "batch", self._show) as self._progress_bar:
             while progress.epoch < stage.epochs and not progress.stage_done:
                 self._epoch(stage, train_data, valid_data)
@@ -191,27 +192,37 @@ class BundleTrainer(Trainer):
         self._save_last(self.optimizer)
 
     def _train_epoch(self, train_data: BundleDataLoader, stage: TrainingStage) -> float:
-        """Train on every batch once; returns the mean loss of a batch."""
+        """Train on the batches of an epoch; returns the mean loss of a batch."""
         self.model.train()
-        total, steps = 0.0, len(train_data)
+        total, steps = 0.0, stage.steps(len(train_data))
         schedule = (self.config["lr_scheduler"], self.config["warmup_ratio"])
-        for step, interaction in enumerate(train_data, start=self.progress.epoch * steps):
+        for step, interaction in enumerate(islice(train_data, steps), start=self.progress.epoch * steps):
             rate = stage.learning_rate * rate_factor(*schedule, step, stage.epochs * steps)
             for group in self.optimizer.param_groups:
                 group["lr"] = rate
             self.optimizer.zero_grad(set_to_none=True)
-            with torch.autocast(self.device.type, torch.bfloat16, enabled=self.config["enable_amp"]):
-                losses = self.model.calculate_loss(interaction.to(self.device))
-            loss = torch.stack(list(losses)).sum() if isinstance(losses, tuple) else losses
-            self._check_loss(loss, interaction["session_index"].tolist(), train_data)
-            loss.backward()
+            loss = 0.0
+            for part in self._loss_parts(interaction):
+                self._check_loss(part, interaction["session_index"].tolist(), train_data)
+                part.backward()
+                loss += part.item()
             if self.clip_grad_norm:
                 clip_grad_norm_(self.model.parameters(), **self.clip_grad_norm)
             self.optimizer.step()
-            total += loss.item()
-            self._progress_bar.set_postfix_str(f"loss {loss.item():.3f}", refresh=False)
+            total += loss
+            self._progress_bar.set_postfix_str(f"loss {loss:.3f}", refresh=False)
             self._progress_bar.update()
         return total / max(1, steps)
+
+    def _loss_parts(self, interaction: Interaction) -> Iterator[Tensor]:
+        parts = self.model.loss_parts(interaction.to(self.device))
+        part: Tensor | None
+        while True:
+            with torch.autocast(self.device.type, torch.bfloat16, enabled=self.config["enable_amp"]):
+                part = next(parts, None)
+            if part is None:
+                return
+            yield part
 
     def _check_loss(self, loss: Tensor, index: Sequence[int], train_data: BundleDataLoader) -> None:
         if not torch.isfinite(loss):
@@ -275,7 +286,7 @@ class BundleTrainer(Trainer):
     def _keep_best(self) -> None:
         self._best = self._state()
         if self._saved:
-            save_checkpoint(self.folder, BEST, self._best)
+            self._checkpoints.save(BEST, self._best)
 
     def _save_last(self, optimizer: torch.optim.Optimizer | None) -> None:
         """Write what a resumed run needs; between two stages there is no optimizer."""
@@ -292,40 +303,7 @@ class BundleTrainer(Trainer):
             | with_prefix("random", generators.tensors)
         )
         state.record["random"] = generators.record
-        save_checkpoint(self.folder, LAST, state)
-
-    def _clear_folder(self) -> None:
-        """Remove what an earlier run left: a later --resume must not take it for this one."""
-        remove_checkpoint(self.folder, LAST)
-        remove_checkpoint(self.folder, BEST)
-        for events in (self.folder / "tensorboard").glob("events.out.tfevents.*"):
-            events.unlink()
-
-    def _last_checkpoint(self) -> Checkpoint | None:
-        if not (self.folder / f"{LAST}.json").is_file():
-            self._say(f"There is no stopped run in {self.folder}; training starts anew")
-            return None
-        last = load_checkpoint(self.folder, LAST)
-        self._check_data(last)
-        if last.record["config"] != self.config.plain() and self._differences(last):
-            raise UserError(
-                f"The run in {self.folder} had other settings: {self._differences(last)}. "
-                "Resume it with those, or give another --run_name."
-            )
-        return last
-
-    def _check_data(self, checkpoint: Checkpoint) -> None:
-        """Refuse a run that was trained on other sessions: some of them may be tested on now."""
-        if checkpoint.record["training_data"] != self.model.dataset.fingerprint():
-            raise UserError(
-                f"The training sessions in {self.config['data_path']} are not those that the run was trained on; "
-                "put the data set back as it was, or train again"
-            )
-
-    def _differences(self, last: Checkpoint) -> str:
-        before, now = last.record["config"]["settings"], self.config.plain()["settings"]
-        changed = [key for key in now if key not in UNHASHED and before.get(key) != now[key]]
-        return ", ".join(f"{key}={before.get(key)!r}" for key in changed)
+        self._checkpoints.save(LAST, state)
 
     def _resume(self, last: Checkpoint | None) -> None:
         """Put model and progress where ``last`` was taken."""
@@ -334,14 +312,12 @@ class BundleTrainer(Trainer):
         self.progress = Progress(**last.record["progress"])
         self._restore(Checkpoint(of_prefix("model", last.tensors), last.record))
         has_best = self.progress.best_score is not None
-        self._best = load_checkpoint(self.folder, BEST) if has_best else None
+        self._best = self._checkpoints.best() if has_best else None
         self._say(f"Resuming {self.folder} after {self.progress.epochs_before} epochs")
 
     def load_best(self, folder: Path | None = None) -> None:
         """Load the best weights of the run in ``folder`` (default: this one) into the model."""
-        best = load_checkpoint(folder or self.folder, BEST)
-        self._check_data(best)
-        self._restore(best)
+        self._restore(self._checkpoints.best(folder))
 
     # Evaluation ---------------------------------------------------------------------------------
 

@@ -1,8 +1,16 @@
-"""Where training stands, as checkpoints keep it."""
+"""Where training stands, as checkpoints keep it, and the folder that they are kept in."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from recbole_routedk.checkpoint import Checkpoint, load_checkpoint, remove_checkpoint, save_checkpoint
+from recbole_routedk.config import UNHASHED
+from recbole_routedk.errors import UserError
+
+BEST, LAST = "best", "last"
 
 
 @dataclass
@@ -18,3 +26,59 @@ class Progress:
     seconds: float = 0.0
     stage_done: bool = False
     finished: bool = False
+
+
+class RunCheckpoints:
+    """A run's checkpoints: its best weights, and where it was after its last epoch."""
+
+    def __init__(self, folder: Path, config: Any, training_data: str) -> None:
+        """``training_data`` is the fingerprint of the training sessions."""
+        self.folder = folder
+        self._config = config
+        self._training_data = training_data
+
+    def clear(self) -> None:
+        """Remove what an earlier run left: a later --resume must not take it for this one."""
+        remove_checkpoint(self.folder, LAST)
+        remove_checkpoint(self.folder, BEST)
+        for events in (self.folder / "tensorboard").glob("events.out.tfevents.*"):
+            events.unlink()
+
+    def save(self, name: str, state: Checkpoint) -> None:
+        """Write the checkpoint ``name``, in place of the one before."""
+        save_checkpoint(self.folder, name, state)
+
+    def last(self) -> Checkpoint | None:
+        """Return where a stopped run was, None where there is none.
+
+        Raises:
+            UserError: it had other settings or other training sessions.
+        """
+        if not (self.folder / f"{LAST}.json").is_file():
+            return None
+        last = self._checked(load_checkpoint(self.folder, LAST))
+        changed = self._differences(last)
+        if changed:
+            raise UserError(
+                f"The run in {self.folder} had other settings: {changed}. "
+                "Resume it with those, or give another --run_name."
+            )
+        return last
+
+    def best(self, folder: Path | None = None) -> Checkpoint:
+        """Return the best weights of the run in ``folder``, by default this one; UserError as for ``last``."""
+        return self._checked(load_checkpoint(folder or self.folder, BEST))
+
+    def _checked(self, checkpoint: Checkpoint) -> Checkpoint:
+        """Refuse a run that was trained on other sessions: some of them may be tested on now."""
+        if checkpoint.record["training_data"] != self._training_data:
+            raise UserError(
+                f"The training sessions in {self._config['data_path']} are not those that the run was trained on; "
+                "put the data set back as it was, or train again"
+            )
+        return checkpoint
+
+    def _differences(self, last: Checkpoint) -> str:
+        before, now = last.record["config"]["settings"], self._config.plain()["settings"]
+        changed = [key for key in now if key not in UNHASHED and before.get(key) != now[key]]
+        return ", ".join(f"{key}={before.get(key)!r}" for key in changed)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,13 +20,21 @@ from recbole_routedk.errors import UserError
 
 @dataclass(frozen=True)
 class TrainingStage:
-    """One stage of training: a new optimizer and its own early stopping; ``eval_step`` 0 never validates."""
+    """One stage of training: a new optimizer and its own early stopping; ``eval_step`` 0 never validates.
+
+    ``share`` is the part of an epoch's batches that it takes, in (0, 1].
+    """
 
     name: str
     epochs: int
     learning_rate: float
     eval_step: int = 1
     stopping_step: int | None = None
+    share: float = 1.0
+
+    def steps(self, batches: int) -> int:
+        """The steps of an epoch that has so many batches."""
+        return math.ceil(self.share * batches)
 
 
 class BundleGenerator(AbstractRecommender):
@@ -89,6 +98,14 @@ class BundleGenerator(AbstractRecommender):
     def calculate_loss(self, interaction: Any) -> Tensor | tuple[Tensor, ...]:
         """The loss of a batch; ``interaction["session_index"]`` [B] indexes the training sessions."""
         raise NotImplementedError(f"{type(self).__name__} is not trained by gradient")
+
+    def loss_parts(self, interaction: Any) -> Iterator[Tensor]:
+        """The parts whose sum is the loss of a batch; the trainer goes back through each before it asks for the next.
+
+        One part unless overridden: a loss of several passes saves memory, since only one graph is kept at a time.
+        """
+        loss = self.calculate_loss(interaction)
+        yield torch.stack(loss).sum() if isinstance(loss, tuple) else loss
 
     @abstractmethod
     def predict_bundles(self, sessions: Sequence[Session]) -> list[Generation]:

@@ -12,7 +12,7 @@ on all views: mixed knowledge without experts).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -63,7 +63,10 @@ class RouteDK(StudentModel):
         )
         if not self._has_stage:
             return (experts,)
-        return (experts, TrainingStage(_ROUTER, config["router_epochs"], config["router_learning_rate"]))
+        router = TrainingStage(
+            _ROUTER, config["router_epochs"], config["router_learning_rate"], share=config["router_share"]
+        )
+        return (experts, router)
 
     def begin_stage(self, name: str) -> None:
         self.stage = name
@@ -72,13 +75,14 @@ class RouteDK(StudentModel):
         if self.router is not None:
             self.router.requires_grad_(name == _ROUTER)
 
-    def batch_loss(self, prefill: Prefill, examples: Sequence[Example]) -> Tensor:
-        """The experts' loss, or in stage ``router`` that of the routed answer."""
+    def batch_losses(self, prefill: Prefill, examples: Sequence[Example]) -> Iterator[Tensor]:
+        """The experts' lessons, or in stage ``router`` the routed answer."""
         if self.router is None or self.stage != _ROUTER:
-            return super().batch_loss(prefill, examples)
-        if self.config["router_learns"] == "best_expert":
-            return best_expert_loss(self.router.logits(prefill), self._expert_losses(prefill, examples))
-        return self.lesson_loss(prefill, examples, self.inference, self.gates(prefill))
+            yield from super().batch_losses(prefill, examples)
+        elif self.config["router_learns"] == "best_expert":
+            yield best_expert_loss(self.router.logits(prefill), self._expert_losses(prefill, examples))
+        else:
+            yield self.lesson_loss(prefill, examples, self.inference, self.gates(prefill))
 
     @torch.no_grad()
     def _expert_losses(self, prefill: Prefill, examples: Sequence[Example]) -> Tensor:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from logging import getLogger
 from pathlib import Path
 from typing import Any
@@ -97,32 +97,42 @@ class StudentModel(BundleGenerator):
         self._epoch = epoch
 
     def calculate_loss(self, interaction: Any) -> Tensor:
-        """Mean negative log-likelihood a token of what is to be written, over sessions and lessons.
+        """Mean negative log-likelihood a token of what is to be written, over sessions and lessons."""
+        return torch.stack(list(self.loss_parts(interaction))).sum()
+
+    def loss_parts(self, interaction: Any) -> Iterator[Tensor]:
+        """The weighted loss of each lesson.
 
         The items are read once for all lessons. Each lesson is its own pass, because they differ in length: in one
         padded batch a third of the tokens would be padding.
         """
         examples = [self._training_example(index) for index in interaction["session_index"].tolist()]
         examples = [example for example in examples if example.bundles]
-        if not examples:
-            return torch.zeros((), requires_grad=True)
-        return self.batch_loss(self.student.read_prefix([self.prompts.prefix(e.session) for e in examples]), examples)
+        if examples:
+            prefill = self.student.read_prefix([self.prompts.prefix(example.session) for example in examples])
+            yield from self.batch_losses(prefill, examples)
+        else:
+            yield torch.zeros((), requires_grad=True)
 
-    def batch_loss(self, prefill: Prefill, examples: Sequence[Example]) -> Tensor:
-        """The experts' loss on examples whose items are read; a lesson leaves out sessions it lacks knowledge for."""
-        losses, weights = [], []
-        for expert, lesson in self.lessons:
-            rows = [row for row, example in enumerate(examples) if example.has(lesson.needs)]
-            if rows:
-                read = prefill.repeat(1)
-                read = read.select(rows) if len(rows) < len(examples) else read
-                gates = self.one_hot(expert, read)
-                losses.append(self.lesson_loss(read, [examples[row] for row in rows], lesson, gates))
-                weights.append(1.0 if lesson.answers else self.config["knowledge_weight"])
-        if not losses:
-            return torch.zeros((), requires_grad=True)
-        weight = torch.tensor(weights, device=losses[0].device)
-        return (weight * torch.stack(losses)).sum() / weight.sum().clamp(min=1e-9)
+    def batch_losses(self, prefill: Prefill, examples: Sequence[Example]) -> Iterator[Tensor]:
+        """The weighted lessons of examples whose items are read; a lesson leaves out sessions it lacks knowledge for.
+
+        ``prefill`` is left as it is.
+        """
+        passes = [
+            (expert, lesson, rows)
+            for expert, lesson in self.lessons
+            if (rows := [row for row, example in enumerate(examples) if example.has(lesson.needs)])
+        ]
+        weights = [1.0 if lesson.answers else self.config["knowledge_weight"] for _, lesson, _ in passes]
+        whole = max(sum(weights), 1e-9)
+        for (expert, lesson, rows), weight in zip(passes, weights, strict=True):
+            read = prefill.repeat(1)
+            read = read.select(rows) if len(rows) < len(examples) else read
+            loss = self.lesson_loss(read, [examples[row] for row in rows], lesson, self.one_hot(expert, read))
+            yield loss * (weight / whole)
+        if not passes:
+            yield torch.zeros((), requires_grad=True)
 
     def lesson_loss(self, prefill: Prefill, examples: Sequence[Example], lesson: Lesson, gates: Tensor) -> Tensor:
         """The mean loss of one lesson; ``prefill`` is used up."""

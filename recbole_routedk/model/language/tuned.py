@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +46,10 @@ class TunedModel(BundleGenerator):
     def calculate_loss(self, interaction: Any) -> Tensor | tuple[Tensor, ...]:
         """The student's loss."""
         return self.tuned.calculate_loss(interaction)
+
+    def loss_parts(self, interaction: Any) -> Iterator[Tensor]:
+        """Those of the student's loss."""
+        return self.tuned.loss_parts(interaction)
 
     def fit_sessions(self, train: Sequence[LabelledSession], valid: Sequence[LabelledSession]) -> None:
         self.tuned.fit_sessions(train, valid)

@@ -67,7 +67,8 @@ def test_the_whole_prompt(tiny_student_folder: Path, tokenizer: PreTrainedTokeni
         " A: Dome tent <|im_end|\n"  # cut at eight tokens
         " B: Mat & pegs\n"
         " C: (no title)\n"
-        "Which items form bundles? Answer with letters, bundles separated by semicolons, such as A C; B D.<|im_end|>\n"
+        "Which items form bundles? Answer with the letters of the items that belong together; "
+        "separate bundles by semicolons.<|im_end|>\n"
         "<|im_start|>assistant\n"
         " A B; B C<|im_end|>\n"
         "<|im_start|>user\n"
