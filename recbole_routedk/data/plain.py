@@ -126,7 +126,5 @@ def _bundle(bundle: object, places: Sequence[int], ids: Mapping[str, int]) -> Bu
         elif isinstance(member, str) and member in ids:
             members.append(ids[member])
         else:
-            raise BadSessionError(
-                f"the bundle member {member!r:.60} is neither a place below {len(places)} nor an item id"
-            )
+            raise BadSessionError(f"the bundle member {member!r:.60} is no place below {len(places)} and no item id")
     return frozenset(members)

@@ -21,7 +21,7 @@ SESSIONS: list[Any] = [
         "session_id": "a",
         "items": ["Tea", "Cup", "Rope"],
         "bundles": [[0, 1]],
-        "intents": ["tea time"],
+        "intents": ["tea"],
         "split": "train",
     },
     {"session_id": "b", "items": ["Kettle", "Tea", "Tea"], "bundles": [[0, 2], [1]], "split": "valid"},
