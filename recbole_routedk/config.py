@@ -16,25 +16,22 @@ import recbole
 from recbole.config import Config as RecBoleConfig
 from recbole.evaluator.register import metrics_dict
 
-from recbole_routedk.config_schema import (
-    LiteralLoader,
-    check_keys,
-    check_value,
-    did_you_mean,
-    load_yaml,
-    properties_folder,
-)
+from recbole_routedk.config_schema import Schema, Setting, check_keys, joined, read_schema, with_defaults
+from recbole_routedk.contradictions import check_together
 from recbole_routedk.distill.teachers.address import checked_address
-from recbole_routedk.errors import UserError
+from recbole_routedk.errors import UserError, did_you_mean
 from recbole_routedk.evaluation.recbole_metrics import register_metrics, result_keys
+from recbole_routedk.literals import LiteralLoader, load_yaml, properties_folder
 from recbole_routedk.registry import (
     dataset_folder,
     dataset_names,
     model_names,
+    model_schema,
     model_settings,
     resolve_model,
     shipped_datasets,
     teacher_names,
+    teacher_schema,
     teacher_settings,
 )
 
@@ -80,10 +77,12 @@ class Config(RecBoleConfig):
     ``model`` is a name of ``properties/model`` or a class. ``command_line`` maps keys to their text;
     ``sys.argv`` is not read. ``companions`` are models that run beside this one with the same
     arguments: a key that only they know is left out instead of refused. Raises UserError for an
-    unknown key or model and for a value of the wrong type.
+    unknown key or model, for a value of the wrong type or out of its limits, and for values that contradict each
+    other, before the model's class is imported. ``schema`` documents every setting of this run.
     """
 
     parameters: dict[str, list[str]]
+    schema: Schema
 
     def __init__(
         self,
@@ -165,7 +164,7 @@ class Config(RecBoleConfig):
         return self._command_line
 
     def _get_model_and_dataset(self, model: str | type | None, dataset: str | None) -> tuple[str, type, str]:
-        given = load_yaml(properties_folder() / "overall.yaml") | self.external_config_dict
+        given = _values(shared_schema()) | self.external_config_dict
         chosen = model or _only_model(given["model"])
         name = chosen.__name__ if isinstance(chosen, type) else str(chosen)
         # Settings are checked before the class is imported: a typing mistake is answered at once.
@@ -174,41 +173,39 @@ class Config(RecBoleConfig):
         return name, model_class, self.settings["dataset"]
 
     def _load_settings(self, model: str, dataset: str, is_class: bool) -> None:
-        stock = Path(recbole.__file__).parent / "properties"
-        ours = properties_folder()
-        self._model_defaults = {} if is_class and model not in model_names() else model_settings(model)
-        layers = [load_yaml(stock / "overall.yaml"), load_yaml(stock / "dataset" / "sample.yaml")]
-        layers += [load_yaml(ours / "overall.yaml")]
-        layers += [self._teacher_defaults(layers[-1] | self._model_defaults), self._model_defaults]
-        defaults = {key: value for layer in layers for key, value in layer.items() if key not in REFUSED}
-        for file in (ours / "dataset").glob(f"{glob.escape(dataset)}.yaml"):
-            settings = load_yaml(file)
-            check_keys(settings, defaults, str(file))
-            defaults |= settings
-        self._defaults = defaults | {"dataset": dataset}
+        own: Schema = {} if is_class and model not in model_names() else model_schema(model)
+        self._model_defaults = _values(own)
+        schema = joined(shared_schema(), self._teacher_schema(own), own)
+        for file in (properties_folder() / "dataset").glob(f"{glob.escape(dataset)}.yaml"):
+            schema = with_defaults(schema, load_yaml(file), str(file))
+        self.schema = schema
+        self._defaults = _values(schema) | {"dataset": dataset}
         self.settings = copy.deepcopy(self._defaults)
         for source, given in self._sources:
             for key, value in self._known(given, source, model).items():
-                self.settings[key] = check_value(key, value, self._defaults[key], source)
+                checked = schema[key].check(value, source)
+                # A default that is given is the default: 16 stays 16 in a setting that may be 16.5.
+                self.settings[key] = self._defaults[key] if checked == self._defaults[key] else checked
+        check_together(self.settings)
         for settings in (self._defaults, self.settings):
             settings |= {"model": model, "dataset": dataset}  # one of those that "model" lists
         if not self.uses_knowledge:
             self.settings["knowledge_from"] = []  # the comparison beside it stays on its own data set
 
-    def _teacher_defaults(self, defaults: Mapping[str, Any]) -> dict[str, Any]:
+    def _teacher_schema(self, own: Schema) -> Schema:
         """The settings of the YAML files of the teachers that this model asks, for knowledge and for its answers."""
         asked_by = ["teacher"] if self.uses_knowledge else []
         asked_by += ["answered_by"] if "answered_by" in self._model_defaults else []
-        given = [defaults, *(given for _, given in self._sources)]
+        given = [_values(joined(shared_schema(), own)), *(given for _, given in self._sources)]
         names = [[str(each[key]) for each in given if key in each][-1] for key in asked_by]
         self._asked = tuple(name for name in dict.fromkeys(names) if name != STUDENT)
-        files = [teacher_settings(name) for name in self._asked]
+        files = [teacher_schema(name) for name in self._asked]
         if len([file for file in files if file]) > 1:
             raise UserError(
                 f"teacher: {' and '.join(self._asked)} cannot be asked in one run, since they share the names of their "
                 "settings; let teacher and answered_by be the same"
             )
-        return {key: value for file in files for key, value in file.items()}
+        return joined(*files)
 
     def _load_internal_config_dict(self, model: str, model_class: Any, dataset: str) -> None:
         self.internal_config_dict = self._defaults | {"MODEL_TYPE": model_class.type}
@@ -219,8 +216,6 @@ class Config(RecBoleConfig):
     def _set_default_parameters(self) -> None:
         final = self.final_config_dict
         self._check_metrics()
-        if final["enable_scaler"]:
-            raise UserError("enable_scaler: enable_amp trains in bfloat16, which needs no loss scaling")
         data_path = Path(final["data_path"])
         super()._set_default_parameters()
         final["data_path"] = str(dataset_folder(self.dataset, data_path))
@@ -270,7 +265,7 @@ class Config(RecBoleConfig):
             owners = [] if key in self._defaults else [n for n in model_names() if key in model_settings(n)]
             if owners:
                 raise UserError(f"{source}: {key} is a setting of {', '.join(owners)}, not of {model}")
-        check_keys(own, self._defaults, source)
+        check_keys(own, self.schema, source)
         return own
 
     def _foreign_teacher_keys(self, given: Mapping[str, Any], source: str) -> set[str]:
@@ -314,10 +309,27 @@ def _check_no_secret(base_url: str | None, key_variable: str | None) -> None:
 
 
 def _only_model(given: Any) -> str:
-    names = check_value("model", given, [], "model")
+    names = model_list(given, "model")
     if len(names) != 1:
         raise UserError(f"model: one run has one model, not {', '.join(names) or 'none'}; compare_models runs several")
     return str(names[0])
+
+
+def shared_schema() -> dict[str, Setting]:
+    """The settings of every model: RecBole's own that can be set, then those of ``properties/overall.yaml``."""
+    stock = Path(recbole.__file__).parent / "properties"
+    files = (stock / "overall.yaml", stock / "dataset" / "sample.yaml", properties_folder() / "overall.yaml")
+    return {key: each for key, each in joined(*map(read_schema, files)).items() if key not in REFUSED}
+
+
+def model_list(given: Any, source: str) -> list[str]:
+    """The names in a setting ``model``: a list, or a text with commas between. Raises UserError."""
+    names: list[str] = shared_schema()["model"].check(given, source)
+    return names
+
+
+def _values(schema: Schema) -> dict[str, Any]:
+    return {key: setting.default for key, setting in schema.items()}
 
 
 def shared_setting(
@@ -327,9 +339,10 @@ def shared_setting(
     command_line: Mapping[str, Any] | None = None,
 ) -> Any:
     """The value of a key of ``properties/overall.yaml`` before any model is chosen."""
-    default = value = load_yaml(properties_folder() / "overall.yaml")[key]
+    setting = shared_schema()[key]
+    value = copy.deepcopy(setting.default)
     files = [(str(path), load_yaml(Path(path))) for path in config_file_list or ()]
     for source, given in [*files, ("config_dict", config_dict or {}), ("command line", command_line or {})]:
         if key in given:
-            value = check_value(key, given[key], default, source)
+            value = setting.check(given[key], source)
     return value

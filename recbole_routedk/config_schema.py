@@ -1,95 +1,24 @@
-"""What a setting may be: reading YAML and command-line values as literals, and checking them."""
+"""The schema of settings: the comment beside each key of a YAML file says its type, its limits and its meaning.
+
+``key: value   # (TYPE[, LIMITS]) meaning``, where TYPE is int, float, str, bool, list or dict, several with "or"
+between, and LIMITS is one of ``0 to 1``, ``from 1``, ``above 0``, ``a|b|c`` (of a list: its parts, of a dict: its keys)
+and ``one or more of a|b|c``. RecBole's own files have the same form without limits.
+"""
 
 from __future__ import annotations
 
-import difflib
+import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
-import yaml
+from recbole_routedk.errors import UserError, did_you_mean, nearest
+from recbole_routedk.literals import load_yaml, parse_literal
 
-from recbole_routedk.errors import UserError
-
-_FORMATS = ("patterns", "rules", "thoughts")
-CHOICES = {
-    "consensus": ("mbr", "vote"),
-    "decoding": ("constrained", "free"),
-    "fusion": ("routed", "uniform", "base", "pattern", "rule", "thought", "naive"),
-    "inference_view": _FORMATS,
-    "knowledge_format": _FORMATS,
-    "knowledge_sampling": ("random", "length", "diversity", "difficulty"),
-    "knowledge_use": ("icl", "sft", "icl+sft"),
-    "learner": ("adamw", "adam", "sgd", "adagrad", "rmsprop"),
-    "lr_scheduler": ("linear", "cosine", "constant"),
-    "router": ("softmax", "top_k", "straight_through", "sparsegen", "static", "arrow"),
-    "router_gates": ("prompt", "layer"),
-    "router_learns": ("answer", "best_expert"),
-    "state": ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"),
-    "retriever": ("bm25", "embeddings"),
-    "teacher_dtype": ("float32", "bfloat16", "float16"),
-    "thought_check": ("keep", "drop", "regenerate"),
-    "thought_source": ("teacher", "retrieved", "target", "written"),
-}
-"""What a setting may be; of a list, what each of its parts may be."""
-
-TEXTS = ("checkpoint_dir", "knowledge_store", "run_name", "student_revision", "teacher_revision")
-"""Settings without a default that are text, whatever they look like."""
-
-EMPTY_TYPES = {"answer_budget": float, "first_adapted_layer": int}
-"""Types of settings that are empty by default and have one; the others take anything."""
-
-RANGES = {
-    "answer_budget": (0, None),
-    "answer_tokens": (3, None),  # the shortest answer: two items and the end
-    "consensus_samples": (1, None),
-    "fine_tuning_budget": (0, None),
-    "fine_tuning_wait": (0, None),
-    "first_adapted_layer": (0, None),
-    "least_affinity": (0, 1),
-    "knowledge_ratio": (0, 1),
-    "knowledge_weight": (0, None),
-    "lora_rank": (1, None),
-    "max_items": (2, None),
-    "max_patterns": (0, None),
-    "max_rules": (0, None),
-    "pairs_per_item": (0, None),
-    "pattern_confidence": (0, 1),
-    "pattern_support": (0, 1),
-    "router_epochs": (1, None),
-    "router_learning_rate": (0, None),
-    "router_temperature": (0.001, None),
-    "router_top_k": (1, None),
-    "rule_batch": (1, None),
-    "rule_least_coverage": (0, 1),
-    "rule_least_precision": (0, 1),
-    "teacher_batch_size": (1, None),
-    "teacher_concurrency": (1, None),
-    "teacher_max_tokens": (1, None),
-    "teacher_temperature": (0, 2),
-    "teacher_timeout": (0.001, None),
-    "similar_sessions": (1, None),
-    "student_batch_size": (1, None),
-    "temperature": (0.01, None),
-    "text_tokens": (1, None),
-    "thought_attempts": (1, None),
-    "thought_tokens": (1, None),
-    "title_tokens": (1, None),
-    "vote_share": (0, 1),
-    "demonstrations": (1, None),
-    "epochs": (0, None),
-    "eval_batch_size": (1, None),
-    "eval_step": (0, None),
-    "feedback_rounds": (0, None),
-    "learning_rate": (0, None),
-    "metric_decimal_place": (0, None),
-    "seed": (0, 2**32 - 1),
-    "stopping_step": (0, None),
-    "train_batch_size": (1, None),
-    "warmup_ratio": (0, 1),
-    "weight_decay": (0, None),
-}
+TYPES = {"bool": bool, "int": int, "float": float, "str": str, "list": list, "dict": dict}
 TYPE_NAMES = {
     bool: "True or False",
     int: "a whole number",
@@ -98,86 +27,159 @@ TYPE_NAMES = {
     list: "a list such as [a, b]",
     dict: "a mapping such as {a: 1}",
 }
+_LINE = re.compile(r"(?P<key>\w+):.*?\s#\s*\((?P<type>[^,()]+)(?:, (?P<limits>[^()]+))?\)\s*(?P<meaning>.*)")
+_LIMITS = re.compile(r"(?P<low>[\d.]+) to (?P<high>[\d.]+)|from (?P<least>[\d.]+)|above (?P<above>[\d.]+)")
+_SOME = "one or more of "
 
 
-class LiteralLoader(yaml.SafeLoader):
-    """YAML's plain values only, with 1e-4 read as a number, and an error for a key given twice."""
+@dataclass(frozen=True)
+class Limits:
+    """What a value may be beside its type: a range whose ends belong to it unless ``open_low``, or some words."""
 
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        """Build a mapping, refusing a repeated key (YAML itself keeps the last one silently)."""
-        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
-        for position, key in enumerate(keys):
-            if key in keys[:position]:
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"the key {key!r} is given twice", node.value[position][0].start_mark
-                )
-        return super().construct_mapping(node, deep)
+    low: float | None = None
+    high: float | None = None
+    open_low: bool = False
+    choices: tuple[str, ...] = ()
+    some: bool = False
+
+    @classmethod
+    def read(cls, text: str) -> Limits:
+        """Read the limits of a comment; raises ValueError for another text."""
+        if "|" in text:
+            return cls(choices=tuple(text.removeprefix(_SOME).split("|")), some=text.startswith(_SOME))
+        found = _LIMITS.fullmatch(text)
+        if found is None:
+            raise ValueError(f"{text!r} are no limits such as '0 to 1', 'from 1', 'above 0' or 'a|b|c'")
+        low, high, least, above = (None if each is None else float(each) for each in found.groups())
+        lowest = next(each for each in (low, least, above) if each is not None)
+        return cls(lowest, high, open_low=above is not None)
+
+    def holds(self, value: Any) -> bool:
+        """Whether a value of the right type is within the limits; NaN and infinity are in none."""
+        if self.choices:
+            parts = value if isinstance(value, (list, dict)) else [value]
+            return all(part in self.choices for part in parts) and not (self.some and not parts)
+        if type(value) not in (int, float):
+            return True
+        above = self.low is None or (value > self.low if self.open_low else value >= self.low)
+        return math.isfinite(value) and above and (self.high is None or value <= self.high)
+
+    def told(self) -> str:
+        """The limits in words, to be put behind the name of the type."""
+        if self.choices:
+            return f"of {', '.join(self.choices)}"
+        if self.low is None:
+            return ""
+        if self.high is not None:
+            return f"from {self.low:.15g} to {self.high:.15g}"
+        return f"above {self.low:.15g}" if self.open_low else f"at least {self.low:.15g}"
 
 
-LiteralLoader.add_implicit_resolver(
-    "tag:yaml.org,2002:float",
-    re.compile(r"^[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)[eE][-+]?[0-9]+$"),
-    list("-+.0123456789"),
-)
-LiteralLoader.add_implicit_resolver("tag:yaml.org,2002:null", re.compile("^None$"), ["N"])
-# A date is no setting: 2026-01-31 stays the text it is.
-LiteralLoader.yaml_implicit_resolvers = {
-    first: [pair for pair in pairs if pair[0] != "tag:yaml.org,2002:timestamp"]
-    for first, pairs in LiteralLoader.yaml_implicit_resolvers.items()
-}
+@dataclass(frozen=True)
+class Setting:
+    """A key with its documented types, limits and meaning, and its default.
+
+    ``types`` is empty for a key of RecBole whose comment names none that we know: it has the type of its default.
+    """
+
+    key: str
+    default: Any
+    types: tuple[type, ...] = ()
+    limits: Limits = Limits()
+    meaning: str = ""
+
+    def refined(self, by: Setting) -> Setting:
+        """``by``, with the limits and the meaning of this one where it has none."""
+        limits = by.limits if by.limits != Limits() else self.limits
+        return replace(by, types=by.types or self.types, limits=limits, meaning=by.meaning or self.meaning)
+
+    def allowed(self) -> str:
+        """What a value has to be, in words, such as "a number from 0 to 1"."""
+        told, kinds = self.limits.told(), self._kinds()
+        if self.limits.choices:
+            how_many = "one or more" if self.limits.some else "some"
+            return f"{'one' if kinds == (str,) else 'a mapping with keys' if dict in kinds else how_many} {told}"
+        names = " or ".join(TYPE_NAMES[kind] for kind in kinds)
+        return f"{names}{',' if told.startswith(('at', 'above')) else ''} {told}" if told else names
+
+    def check(self, value: Any, source: str) -> Any:
+        """Return ``value`` in the documented type; UserError where it has another type or is out of its limits.
+
+        Text is read as a literal unless the setting is text; a list takes a single value or a comma list. None stands
+        for "not set" where that is the default, and for an empty mapping.
+        """
+        kinds = self._kinds()
+        given = value
+        if isinstance(value, str) and str not in kinds:
+            value = self._from_text(value)
+        if value is None and (self.default is None or dict in kinds):
+            return None
+        value = _in_types(value, kinds)
+        if (kinds and type(value) not in kinds) or not self.limits.holds(value):
+            raise UserError(f"{source}: {self.key} has to be {self.allowed()}, not {given!r}{self._hint(value)}")
+        return value
+
+    def _kinds(self) -> tuple[type, ...]:
+        return self.types or (() if self.default is None else (type(self.default),))
+
+    def _from_text(self, text: str) -> Any:
+        if list in self._kinds() and not text.lstrip().startswith("["):
+            # Commas within brackets belong to a part: KD:knowledge_format=[rules,thoughts],Freq are two models.
+            return [part.strip() for part in re.split(r",(?![^\[\]]*\])", text) if part.strip()]
+        return parse_literal(self.key, text)
+
+    def _hint(self, value: Any) -> str:
+        if type(value) is float and self._kinds() == (str,):
+            return "; put it into quotes"
+        parts = value if isinstance(value, (list, dict)) else [value]
+        wrong = [part for part in parts if isinstance(part, str) and part not in self.limits.choices]
+        near = nearest(wrong[0], self.limits.choices) if wrong and self.limits.choices else None
+        return "" if near is None else f". Did you mean {near!r}?"
 
 
-def properties_folder() -> Path:
-    """The folder of our YAML files: inside the package once installed, beside it in a checkout."""
-    package = Path(__file__).parent
-    for folder in (package / "properties", package.parent / "properties"):
-        if (folder / "overall.yaml").is_file():
-            return folder
-    raise UserError(f"properties/overall.yaml is missing beside {package}; install recbole_routedk again")
+Schema = Mapping[str, Setting]
+"""Settings by key."""
 
 
-def load_yaml(path: Path) -> dict[str, Any]:
-    """Read the settings of a YAML file; UserError with file and line where it is not a mapping of names."""
+@cache
+def read_schema(path: Path) -> Schema:
+    """Read the keys of a YAML file with their documented types; a file is read once a process."""
+    documented = {}
+    for line in path.read_text(encoding="utf-8").splitlines():
+        found = _LINE.match(line)
+        if found is not None:
+            documented[found["key"]] = found
     try:
-        content = yaml.load(path.read_text(encoding="utf-8"), Loader=LiteralLoader)  # a SafeLoader
-    except FileNotFoundError:
-        raise UserError(f"{path}: there is no such file") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: cannot be read as a UTF-8 YAML file ({error})") from None
-    except yaml.YAMLError as error:
-        raise UserError(f"{path}: is not valid YAML: {' '.join(str(error).split())}") from None
-    if content is None:
-        return {}
-    if not isinstance(content, dict) or not all(isinstance(key, str) for key in content):
-        raise UserError(f"{path}: has to hold settings, one 'key: value' a line")
-    return content
+        return {key: _setting(key, value, documented.get(key)) for key, value in load_yaml(path).items()}
+    except ValueError as error:
+        raise UserError(f"{path}: in a comment, {error}") from None
 
 
-def parse_literal(key: str, text: str) -> Any:
-    """Read the text of a setting as a YAML value: never code."""
-    try:
-        return yaml.load(text, Loader=LiteralLoader)  # a SafeLoader
-    except yaml.YAMLError as error:
-        raise UserError(f"--{key}={text}: not a value: {' '.join(str(error).split())}") from None
+def joined(*schemas: Schema) -> dict[str, Setting]:
+    """One schema of several: a later file's default, type and limits count, and what it leaves out is an earlier's."""
+    found: dict[str, Setting] = {}
+    for schema in schemas:
+        for key, setting in schema.items():
+            found[key] = found[key].refined(setting) if key in found else setting
+    return found
 
 
-def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """A sentence naming the nearest known word, or all of a few, or nothing."""
-    words = sorted(known)
-    by_lower = {each.lower(): each for each in words}
-    near = difflib.get_close_matches(word.lower(), by_lower, n=1, cutoff=0.5)
-    if near:
-        return f" Did you mean {by_lower[near[0]]!r}?"
-    return f" There are: {', '.join(words)}." if 0 < len(words) <= 20 else ""
+def with_defaults(schema: Schema, values: Mapping[str, Any], source: str) -> dict[str, Setting]:
+    """The schema with other defaults, checked; UserError as for ``check_keys`` and ``Setting.check``."""
+    check_keys(values, schema, source)
+    checked = {key: replace(schema[key], default=schema[key].check(value, source)) for key, value in values.items()}
+    return {**schema, **checked}
 
 
-def check_keys(settings: Mapping[str, Any], known: Iterable[str], source: str) -> None:
-    """Raise UserError, naming the nearest known key, for a setting that nothing reads."""
-    names = set(known)
-    for key in settings:
-        if key not in names:
+def check_keys(given: Mapping[str, Any], schema: Schema, source: str) -> None:
+    """Raise UserError, naming the nearest known key and what it may be, for a key that nothing reads."""
+    for key in given:
+        if key not in schema:
             _refuse_secret(key, source)
-            raise UserError(f"{source}: there is no setting {key!r}.{did_you_mean(key, names)}")
+            # Its value is not repeated: it may be a secret under a name that we do not know as one's.
+            near = nearest(key, schema)
+            told = did_you_mean(key, schema) if near is None else f" Did you mean {near!r} ({schema[near].allowed()})?"
+            raise UserError(f"{source}: there is no setting {key!r}.{told}")
 
 
 def _refuse_secret(key: str, source: str) -> None:
@@ -189,48 +191,24 @@ def _refuse_secret(key: str, source: str) -> None:
         )
 
 
-def check_value(key: str, value: Any, default: Any, source: str) -> Any:
-    """Return ``value`` in the type of ``default``; UserError where it has another type or is out of range.
-
-    Text is read as a literal unless the setting is text. A setting that is empty by default takes
-    anything but what ``EMPTY_TYPES`` says; a list takes a single value or a comma list.
-    """
-    wanted = type(default) if default is not None else EMPTY_TYPES.get(key)
-    if isinstance(value, str) and not isinstance(default, str) and key not in TEXTS:
-        value = _from_text(key, value, default)
-    may_be_empty = default is None or isinstance(default, dict)
-    if wanted is not None and not (value is None and may_be_empty):
-        value = _in_type(key, value, wanted, source)
-    _check_range(key, value, source)
-    return value
+def _setting(key: str, default: Any, comment: re.Match[str] | None) -> Setting:
+    if comment is None:
+        return Setting(key, default)
+    words = [word.removesuffix(" of int").removesuffix(" of str") for word in comment["type"].split(" or ")]
+    # RecBole's comments name things that are no types, such as "string": those are left to the default.
+    types = tuple(TYPES[word] for word in words if word in TYPES) if set(words) <= {*TYPES, "None"} else ()
+    limits = Limits() if comment["limits"] is None or not types else Limits.read(comment["limits"])
+    return Setting(key, default, types, limits, comment["meaning"])
 
 
-def _from_text(key: str, text: str, default: Any) -> Any:
-    if isinstance(default, list) and not text.lstrip().startswith("["):
-        # Commas within brackets belong to a part: KD:knowledge_format=[rules,thoughts],Freq are two models.
-        return [part.strip() for part in re.split(r",(?![^\[\]]*\])", text) if part.strip()]
-    return parse_literal(key, text)
-
-
-def _in_type(key: str, value: Any, wanted: type, source: str) -> Any:
-    if wanted is float and type(value) is int:
+def _in_types(value: Any, kinds: tuple[type, ...]) -> Any:
+    """A value of a near type as the documented one: 2 as 2.0 or as "2", one part as a list of it."""
+    if not kinds or type(value) in kinds:
+        return value
+    if float in kinds and type(value) is int:
         return float(value)
-    if wanted is str and type(value) in (int, float):
+    if str in kinds and type(value) is int:
         return str(value)
-    if wanted is list and isinstance(value, (int, float, tuple)) and not isinstance(value, bool):
+    if list in kinds and type(value) in (tuple, int, float, str):
         return list(value) if isinstance(value, tuple) else [value]
-    if type(value) is not wanted:
-        raise UserError(f"{source}: {key} has to be {TYPE_NAMES.get(wanted, wanted)}, not {value!r}")
     return value
-
-
-def _check_range(key: str, value: Any, source: str) -> None:
-    for part in value if isinstance(value, list) else [value]:
-        if key in CHOICES and part not in CHOICES[key]:
-            raise UserError(f"{source}: {key} has to be one of {', '.join(CHOICES[key])}, not {part!r}")
-    low, high = RANGES.get(key, (None, None))
-    if value is None or low is None:
-        return
-    if not low <= value or (high is not None and not value <= high):  # written so that NaN is refused
-        limits = f"at least {low}" if high is None else f"from {low} to {high}"
-        raise UserError(f"{source}: {key} has to be {limits}, not {value!r}")

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import importlib
-from typing import Any
+from pathlib import Path
 
-from recbole_routedk.config_schema import did_you_mean, load_yaml, properties_folder
-from recbole_routedk.errors import UserError
+from recbole_routedk.config_schema import Schema, read_schema
+from recbole_routedk.errors import UserError, did_you_mean
+from recbole_routedk.literals import load_yaml, properties_folder
 
 
 def plugin_names(kind: str) -> list[str]:
@@ -14,17 +15,22 @@ def plugin_names(kind: str) -> list[str]:
     return sorted(path.stem for path in (properties_folder() / kind).glob("*.yaml"))
 
 
-def plugin_settings(kind: str, name: str) -> dict[str, Any]:
+def plugin_schema(kind: str, name: str) -> Schema:
     """The settings of a name's YAML file without its class; UserError, with the nearest name, for an unknown one."""
-    settings = _yaml(kind, name)
-    settings.pop(_class_key(kind), None)
-    return settings
+    schema = read_schema(_file(kind, name))
+    return {key: setting for key, setting in schema.items() if key != _class_key(kind)}
+
+
+def plugin_about(kind: str, name: str) -> str:
+    """What the first line of a name's YAML file, a comment, says of it, without the name."""
+    first = _file(kind, name).read_text(encoding="utf-8").partition("\n")[0]
+    return first.lstrip("# ").removeprefix(name).lstrip(": ")
 
 
 def plugin_class(kind: str, name: str) -> type:
     """Import the class of a name; UserError, with the nearest name, where there is none."""
     file, key = f"properties/{kind}/{name}.yaml", _class_key(kind)
-    module, _, class_name = str(_yaml(kind, name).get(key, "")).partition(":")
+    module, _, class_name = str(load_yaml(_file(kind, name)).get(key, "")).partition(":")
     if not module or not class_name:
         raise UserError(f"{file} needs a line '{key}: package.module:Class'")
     try:
@@ -42,8 +48,8 @@ def _class_key(kind: str) -> str:
     return f"{kind}_class"
 
 
-def _yaml(kind: str, name: str) -> dict[str, Any]:
+def _file(kind: str, name: str) -> Path:
     known = plugin_names(kind)
     if name not in known:
         raise UserError(f"There is no {kind} {name!r}.{did_you_mean(str(name), known)}")
-    return load_yaml(properties_folder() / kind / f"{name}.yaml")
+    return properties_folder() / kind / f"{name}.yaml"

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from recbole_routedk.config_schema import did_you_mean
-from recbole_routedk.errors import UserError
-from recbole_routedk.plugins import plugin_class, plugin_names, plugin_settings
+from recbole_routedk.config_schema import Schema
+from recbole_routedk.errors import UserError, did_you_mean
+from recbole_routedk.plugins import plugin_about, plugin_class, plugin_names, plugin_schema
 
 DEFAULT_DATA_PATH = Path("dataset")
 
@@ -19,7 +19,17 @@ def model_names() -> list[str]:
 
 def model_settings(name: str) -> dict[str, Any]:
     """The settings of a model's YAML file without its class; UserError for an unknown model."""
-    return plugin_settings("model", name)
+    return {key: setting.default for key, setting in model_schema(name).items()}
+
+
+def model_schema(name: str) -> Schema:
+    """The documented settings of a model's YAML file without its class; UserError for an unknown model."""
+    return plugin_schema("model", name)
+
+
+def about_model(name: str) -> str:
+    """What a model is, in a line."""
+    return plugin_about("model", name)
 
 
 def resolve_model(name: str) -> type:
@@ -34,7 +44,17 @@ def teacher_names() -> list[str]:
 
 def teacher_settings(name: str) -> dict[str, Any]:
     """The settings of a teacher's YAML file without its class; UserError, with the nearest name, for an unknown one."""
-    return plugin_settings("teacher", name)
+    return {key: setting.default for key, setting in teacher_schema(name).items()}
+
+
+def teacher_schema(name: str) -> Schema:
+    """The documented settings of a teacher's YAML file without its class; UserError for an unknown teacher."""
+    return plugin_schema("teacher", name)
+
+
+def about_teacher(name: str) -> str:
+    """What a teacher is, in a line."""
+    return plugin_about("teacher", name)
 
 
 def dataset_folder(name: str, data_path: Path) -> Path:

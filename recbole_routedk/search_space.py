@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
-from recbole_routedk.config_schema import check_keys, check_value, load_yaml, parse_literal, properties_folder
+from recbole_routedk.config_schema import Schema, check_keys
 from recbole_routedk.data.files import fault, read_text
 from recbole_routedk.errors import UserError
+from recbole_routedk.literals import load_yaml, parse_literal, properties_folder
 
 Space = dict[str, dict[str, list[Any]]]
 """RecBole's ``params_dict``: kind of range -> setting -> values, or the ends of the range."""
@@ -42,15 +43,15 @@ def read_space(model: str, path: Path | None = None) -> tuple[Space, Path]:
     return space, path
 
 
-def check_space(space: Space, settings: Mapping[str, Any], fixed: Collection[str], source: Path) -> None:
+def check_space(space: Space, schema: Schema, fixed: Collection[str], source: Path) -> None:
     """Raise UserError for a key or a value that the model's settings do not take, or that changes no answer."""
     for kind, ranges in space.items():
-        check_keys(ranges, settings, str(source))
+        check_keys(ranges, schema, str(source))
         for key, values in ranges.items():
             if key in fixed or key in ("dataset", "seed", "valid_metric", "metrics"):
                 raise UserError(f"{source}: {key} is not to be searched")
             for value in values if kind == "choice" else ():
-                check_value(key, value, settings[key], str(source))
+                schema[key].check(value, str(source))
 
 
 def _lines(path: Path) -> Space:

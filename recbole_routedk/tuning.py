@@ -81,7 +81,7 @@ def searches(
     for name, own in parsed:
         config = Config(name, dataset, config_file_list, None, own, names)
         space, source = read_space(name, params_file)
-        check_space(space, config.settings, UNHASHED, source)
+        check_space(space, config.schema, UNHASHED, source)
         free = {kind: {key: each for key, each in ranges.items() if key not in own} for kind, ranges in space.items()}
         space = {kind: ranges for kind, ranges in free.items() if ranges}
         found.append(Search(name, config, space, list(config_file_list or ()), own, names))

@@ -11,14 +11,20 @@ import numpy as np
 import pytest
 from toy import Counting, Threshold
 
-from recbole_routedk.config import Config, shared_setting
-from recbole_routedk.config_schema import CHOICES
+from recbole_routedk.config import Config, shared_schema, shared_setting
+from recbole_routedk.config_schema import joined
 from recbole_routedk.distill.formats.sampling import STRATEGIES
 from recbole_routedk.distill.formats.thoughts import THOUGHT_CHECKS
 from recbole_routedk.distill.knowledge import FORMATS
 from recbole_routedk.errors import UserError
+from recbole_routedk.model.content import CONTENTS
 from recbole_routedk.model.language.lessons import THOUGHT_SOURCES
 from recbole_routedk.model.routedk import EXPERTS
+from recbole_routedk.model.statistical.bbpr import SEARCHES
+from recbole_routedk.model.statistical.byob import REWARDS
+from recbole_routedk.model.statistical.clustering import LINKAGES
+from recbole_routedk.model.statistical.stock_bundler import INTERACTIONS
+from recbole_routedk.registry import model_names, model_schema
 
 
 @pytest.fixture
@@ -74,17 +80,22 @@ def test_text_is_read_as_the_type_of_the_setting(configure: Any, key: str, text:
 @pytest.mark.parametrize(
     "texts, message",
     [
-        ({"learning_rte": "1"}, "no setting 'learning_rte'. Did you mean 'learning_rate'"),
-        ({"epochs": "many"}, "epochs has to be a whole number, not 'many'"),
-        ({"epochs": "1.5"}, "epochs has to be a whole number, not 1.5"),
-        ({"epochs": "-1"}, "epochs has to be at least 0"),
+        ({"learning_rte": "1"}, "no setting 'learning_rte'. Did you mean 'learning_rate' (a number, at least 0)?"),
+        ({"epochs": "many"}, "command line: epochs has to be a whole number, at least 0, not 'many'"),
+        ({"epochs": "1.5"}, "epochs has to be a whole number, at least 0, not '1.5'"),
+        ({"epochs": "-1"}, "epochs has to be a whole number, at least 0, not '-1'"),
         ({"epochs": ""}, "epochs has to be a whole number"),
         ({"learning_rate": "nan"}, "learning_rate has to be a number"),
-        ({"learning_rate": ".nan"}, "learning_rate has to be at least 0"),
-        ({"warmup_ratio": "2"}, "warmup_ratio has to be from 0 to 1"),
+        ({"learning_rate": ".nan"}, "learning_rate has to be a number, at least 0, not '.nan'"),
+        ({"learning_rate": ".inf"}, "learning_rate has to be a number, at least 0, not '.inf'"),
+        ({"warmup_ratio": "2"}, "warmup_ratio has to be a number from 0 to 1, not '2'"),
         ({"shuffle": "perhaps"}, "shuffle has to be True or False"),
-        ({"lr_scheduler": "cubic"}, "lr_scheduler has to be one of linear, cosine, constant"),
+        ({"lr_scheduler": "cubic"}, "lr_scheduler has to be one of linear, cosine, constant, not 'cubic'"),
+        ({"lr_scheduler": "linnear"}, "not 'linnear'. Did you mean 'linear'?"),
         ({"clip_grad_norm": "{a: "}, "--clip_grad_norm={a: : not a value"),
+        ({"clip_grad_norm": "{norm: 1}"}, "clip_grad_norm has to be a mapping with keys of max_norm, norm_type"),
+        ({"clip_grad_norm": "{norm_type: 1}"}, "lacks the number max_norm"),
+        ({"worker": "many"}, "worker has to be a whole number, not 'many'"),  # RecBole's own settings have types too
         ({"metrics": "MatchedF1,Fame"}, "no metric 'Fame'"),
         ({"metrics": "[]"}, "valid_metric: 'MatchedF1' is not among the metrics"),
         ({"valid_metric": "Recall@10"}, "valid_metric: 'Recall@10' is not among"),
@@ -228,9 +239,9 @@ def test_the_chosen_teacher_brings_its_own_settings(toy_data: Path) -> None:
         ({"teacher": "local", "teacher_base_url": "x"}, "is a setting of the teacher openai, not of local"),
         (
             {"knowledge_format": "rules,poems"},
-            "one of patterns, rules, thoughts, not 'poems'",
+            "some of patterns, rules, thoughts, not 'rules,poems'",
         ),
-        ({"knowledge_ratio": "1.5"}, "knowledge_ratio has to be from 0 to 1"),
+        ({"knowledge_ratio": "1.5"}, "knowledge_ratio has to be a number from 0 to 1"),
         ({"thought_check": "perhaps"}, "thought_check has to be one of keep, drop, regenerate"),
         ({"knowledge_from": "toy"}, "toy is the data set itself"),
         ({"knowledge_from": "tox"}, "knowledge_from: there is no data set 'tox'"),
@@ -297,8 +308,18 @@ def test_a_saved_run_can_be_given_another_teacher(toy_data: Path) -> None:
 
 
 def test_what_a_setting_may_be_is_what_the_parts_know() -> None:
-    assert CHOICES["knowledge_format"] == CHOICES["inference_view"] == FORMATS
-    assert CHOICES["knowledge_sampling"] == STRATEGIES
-    assert CHOICES["thought_check"] == THOUGHT_CHECKS
-    assert CHOICES["thought_source"] == THOUGHT_SOURCES
-    assert set(CHOICES["fusion"]) == {*EXPERTS, "routed", "uniform", "naive"}
+    schema = joined(shared_schema(), *(model_schema(name) for name in model_names()))
+    known = {
+        "content": CONTENTS,
+        "fusion": [*EXPERTS, "routed", "uniform", "naive"],
+        "inference_view": FORMATS,
+        "interactions": INTERACTIONS,
+        "knowledge_format": FORMATS,
+        "knowledge_sampling": STRATEGIES,
+        "linkages": LINKAGES,
+        "reward": REWARDS,
+        "search": SEARCHES,
+        "thought_check": THOUGHT_CHECKS,
+        "thought_source": THOUGHT_SOURCES,
+    }
+    assert {key: set(schema[key].limits.choices) for key in known} == {key: set(each) for key, each in known.items()}

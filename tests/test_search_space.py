@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from recbole_routedk.config import UNHASHED, Config
-from recbole_routedk.config_schema import properties_folder
 from recbole_routedk.errors import UserError
+from recbole_routedk.literals import properties_folder
 from recbole_routedk.registry import model_names, model_settings
 from recbole_routedk.search_space import check_space, read_space
 
@@ -17,7 +17,7 @@ from recbole_routedk.search_space import check_space, read_space
 def test_every_model_with_settings_has_a_search_space(name: str) -> None:
     space, source = read_space(name)
 
-    check_space(space, Config(name, "bundle-mini").settings, UNHASHED, source)
+    check_space(space, Config(name, "bundle-mini").schema, UNHASHED, source)
     assert 1 <= sum(map(len, space.values())) <= 8
 
 
@@ -72,7 +72,7 @@ def test_a_wrong_line_is_named(tmp_path: Path, name: str, text: str, message: st
         ("min_suport uniform 0,1", "Did you mean 'min_support'"),
         ("seed choice [1,2]", "seed is not to be searched"),
         ("output_dir choice [a,b]", "output_dir is not to be searched"),
-        ("category_depth choice [1,many]", "category_depth has to be a whole number, not 'many'"),
+        ("category_depth choice [1,many]", "category_depth has to be a whole number, at least 1, not 'many'"),
     ],
 )
 def test_what_a_model_does_not_take_is_refused(tmp_path: Path, line: str, message: str) -> None:
@@ -81,7 +81,7 @@ def test_what_a_model_does_not_take_is_refused(tmp_path: Path, line: str, messag
     space, source = read_space("Freq", path)
 
     with pytest.raises(UserError, match=message):
-        check_space(space, Config("Freq", "bundle-mini").settings, UNHASHED, source)
+        check_space(space, Config("Freq", "bundle-mini").schema, UNHASHED, source)
 
 
 def test_a_model_without_a_space_is_told_where_to_write_one() -> None:

@@ -9,12 +9,12 @@ from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
 
-from recbole_routedk.config_schema import load_yaml, properties_folder
 from recbole_routedk.data.files import read_text, write_texts
 from recbole_routedk.distill.store.request_store import RequestStore
 from recbole_routedk.distill.store.rows import StoredRow
 from recbole_routedk.distill.store.transfer import TransferCounts, export_lines, import_jsonl, read_batch
 from recbole_routedk.distill.teachers.protocol import Task
+from recbole_routedk.literals import load_yaml, properties_folder
 
 COMMANDS = ("show", "export", "import")
 _BAD_LINES_SHOWN = 20

@@ -50,7 +50,7 @@ def run(argv: Sequence[str]) -> int:
         print(help_text())
         return 0
     given = parse_settings(argv)
-    from recbole_routedk.config_schema import check_value
+    from recbole_routedk.config import model_list
     from recbole_routedk.quick_start import SomeFailed, compare_models, evaluate_saved
 
     checkpoint = given.pop("checkpoint", None)
@@ -62,7 +62,7 @@ def run(argv: Sequence[str]) -> int:
     elif evaluate_only:
         raise UserError("--evaluate_only needs --checkpoint=FOLDER, the folder of a saved run")
     else:
-        names = check_value("model", given.pop("model", ""), [], "--model") or None
+        names = model_list(given.pop("model", ""), "--model") or None
         try:
             _show(compare_models(names, dataset, files, command_line=given))
         except SomeFailed as error:

@@ -37,12 +37,12 @@ def run(argv: Sequence[str]) -> int:
         print(HELP)
         return 0
     given = parse_settings(argv)
-    from recbole_routedk.config_schema import check_value
+    from recbole_routedk.config import model_list
     from recbole_routedk.data.files import write_texts
     from recbole_routedk.trials import best_lines, table
     from recbole_routedk.tuning import ALGORITHMS, TRIALS, searches, tune
 
-    models = check_value("model", given.pop("model", ""), [], "--model")
+    models = model_list(given.pop("model", ""), "--model")
     if not models:
         raise UserError("tune needs --model=NAME[,NAME]")
     trials = _count(given.pop("trials", str(TRIALS)), "trials", 1)

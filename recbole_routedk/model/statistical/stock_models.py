@@ -11,8 +11,8 @@ from typing import Any
 import recbole
 from recbole import model as recbole_models
 
-from recbole_routedk.config_schema import check_keys, check_value, did_you_mean, load_yaml
-from recbole_routedk.errors import UserError
+from recbole_routedk.config_schema import check_keys, joined, read_schema
+from recbole_routedk.errors import UserError, did_you_mean
 
 _FAMILY = "general_recommender"
 _WHY_NOT = {
@@ -51,11 +51,10 @@ def stock_settings(name: str, given: Mapping[str, Any]) -> dict[str, Any]:
 
     ``name`` is that of its class.
     """
-    known = load_yaml(_FOLDER / "properties" / "overall.yaml")
     file = _FOLDER / "properties" / "model" / f"{name}.yaml"
-    known |= load_yaml(file) if file.is_file() else {}
+    known = joined(read_schema(_FOLDER / "properties" / "overall.yaml"), read_schema(file) if file.is_file() else {})
     check_keys(given, known, f"base_settings of {name}")
-    return {key: check_value(key, value, known[key], f"base_settings of {name}") for key, value in given.items()}
+    return {key: known[key].check(value, f"base_settings of {name}") for key, value in given.items()}
 
 
 def _modules(family: str) -> set[str]:

@@ -21,10 +21,10 @@ from recbole.utils import FeatureSource, FeatureType, get_trainer, init_seed
 from scipy.sparse import dok_matrix
 
 from recbole_routedk.checkpoint import random_state, restore_random_state
-from recbole_routedk.config_schema import LiteralLoader
 from recbole_routedk.data.dataset import BundleDataset
 from recbole_routedk.distill.encoder import Vectors
 from recbole_routedk.errors import UserError
+from recbole_routedk.literals import LiteralLoader
 from recbole_routedk.progress import progress_bar
 from recbole_routedk.run_log import NoWriter
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from recbole_routedk.config_schema import load_yaml, properties_folder
 from recbole_routedk.distill.teachers.factory import make_teacher
 from recbole_routedk.errors import UserError
+from recbole_routedk.literals import load_yaml, properties_folder
 
 
 def settings_of(name: str, **given: Any) -> dict[str, Any]:

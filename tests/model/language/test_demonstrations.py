@@ -7,9 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from prompted_run import labelled, session
 
-from recbole_routedk.config_schema import CHOICES
 from recbole_routedk.data.session import LabelledSession
 from recbole_routedk.model.language.demonstrations import RETRIEVERS, Demonstrations
+from recbole_routedk.registry import model_schema
 
 CAMP = labelled(session("camp", "Dome tent", "Sleeping bag"), frozenset({0, 1}))
 COOK = labelled(session("cook", "Frying pan", "Chef knife"), frozenset({0, 1}))
@@ -23,7 +23,7 @@ def names(found: list[list[LabelledSession]]) -> list[list[str]]:
 
 
 def test_retrievers_are_what_the_setting_may_be() -> None:
-    assert CHOICES["retriever"] == RETRIEVERS
+    assert set(model_schema("ICL")["retriever"].limits.choices) == set(RETRIEVERS)
 
 
 @pytest.mark.parametrize("retriever", RETRIEVERS)
