@@ -21,9 +21,9 @@ from recbole_routedk.model.bundle_generator import BundleGenerator
 from recbole_routedk.progress import progress_shown
 from recbole_routedk.provenance import code, library_versions, machine
 from recbole_routedk.run_log import logging_to
+from recbole_routedk.saved_run import CONFIG_FILE, keep_training_sessions, saved_config
 from recbole_routedk.trainer import LAST, BundleTrainer
 
-CONFIG_FILE = "config.json"
 RESULT_FILE = "result.json"
 PREDICTIONS_FILE = "predictions_test.json"
 LOG_FILE = "run.log"
@@ -55,6 +55,7 @@ def run_recbole_routedk(
         generator, _, train_data, valid_data, test_data = _build(config)
         if saved:
             write_json(config.run_folder / CONFIG_FILE, config.plain())
+            keep_training_sessions(config, train_data.bundle_dataset)
         getLogger().info(f"{generator.display_name} on {config['dataset']}")
         trainer = BundleTrainer(config, generator)
         show = config["show_progress"]
@@ -176,10 +177,7 @@ def load_data_and_model(
     ``folder`` is a run folder, ``overrides`` replace settings, ``model_class`` stands in for a model that
     has no YAML file. Raises UserError where the folder holds no run.
     """
-    folder = Path(folder)
-    config = Config.from_plain(read_json(folder / CONFIG_FILE), overrides, model_class)
-    # The run folder may have been moved, or its settings changed for evaluation: it stays the one given.
-    config["checkpoint_dir"], config["run_name"] = str(folder.resolve().parent), folder.resolve().name
+    config = saved_config(Path(folder), overrides, model_class)
     init_seed(config["seed"], config["reproducibility"])
     generator, dataset, train_data, valid_data, test_data = _build(config)
     BundleTrainer(config, generator).load_best()

@@ -64,7 +64,7 @@ def _lines(path: Path) -> Iterator[tuple[int, Any, PlainSession]]:
             for number, line in byte_lines(stream):
                 try:
                     value = parse_json(line)
-                    yield number, value, plain_session(value, f"line-{number}")
+                    yield number, value, plain_session(value, f"session-{number}")
                 except BadSessionError as error:
                     raise fault(path, number, str(error)) from None
     except OSError as error:

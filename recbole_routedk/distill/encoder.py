@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import os
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib import util
 from pathlib import Path
 from typing import Any
@@ -50,6 +51,7 @@ class SentenceEncoder:
 
     width = 384
     _memory: dict[str, Vectors] = {}
+    _passing: list[str] | None = None
     _loaded: tuple[Any, Any] | None = None
 
     def __init__(self, folder: Path | None = None, batch_size: int = 64) -> None:
@@ -70,10 +72,25 @@ class SentenceEncoder:
         missing = sorted(unseen, key=lambda text: (len(text), text))
         if missing:
             self._encode_missing(missing)
-            self._write_cache()
+            if self._passing is None:
+                self._write_cache()
+            else:
+                self._passing.extend(missing)
         if not texts:
             return np.zeros((0, self.width), dtype=np.float32)
         return np.stack([self._memory[text] for text in texts])
+
+    @classmethod
+    @contextmanager
+    def passing(cls) -> Iterator[None]:
+        """Within the block new texts are encoded, and forgotten at its end: a stream has more than memory holds."""
+        before, cls._passing = cls._passing, []
+        try:
+            yield
+        finally:
+            for text in cls._passing:
+                cls._memory.pop(text, None)
+            cls._passing = before
 
     def _encode_missing(self, texts: list[str]) -> None:
         with progress_bar(len(texts), "Teacher reads titles", "title") as bar:

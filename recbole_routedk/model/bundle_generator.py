@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,8 +14,10 @@ from recbole.model.abstract_recommender import AbstractRecommender
 from recbole.utils import InputType, ModelType
 from torch import Tensor
 
+from recbole_routedk.data.plain import BadSessionError, SessionLike, plain_session
 from recbole_routedk.data.session import Generation, LabelledSession, Session
 from recbole_routedk.errors import UserError
+from recbole_routedk.model.generating import BATCHES_A_WINDOW, SessionBundles, WindowAnswerer, windows
 
 
 @dataclass(frozen=True)
@@ -112,6 +114,32 @@ class BundleGenerator(AbstractRecommender):
         """Answer each session, in order, without any label."""
         raise NotImplementedError
 
+    @classmethod
+    def from_pretrained(cls, folder: str | Path, **settings: Any) -> BundleGenerator:
+        """Load the model of a saved run, whatever its class, ready to ``generate``; it needs the run folder alone.
+
+        ``settings`` replace those of the run, such as ``consensus_samples=1``. Raises UserError for a folder without a
+        run, a run of another class than this one, and unknown settings.
+        """
+        # Here and not above: what loads a run stands on top of all models.
+        from recbole_routedk.saved_run import load_generator
+
+        return load_generator(folder, settings, None if cls is BundleGenerator else cls)
+
+    def generate(
+        self, sessions: Iterable[SessionLike], *, intents: bool = False, batch_size: int | None = None
+    ) -> Iterator[SessionBundles]:
+        """Answer a stream of sessions in order, in bounded memory; sessions are titles, mappings or ``Session``s.
+
+        ``data.plain`` says which mappings. ``intents`` names the intent of each bundle. ``batch_size`` sessions
+        (``eval_batch_size``) are answered at once; four batches are read before the first is answered, so that like
+        lengths go together. Raises UserError for what is no session, with its number, when the stream gets there.
+        """
+        size = batch_size or int(self.config["eval_batch_size"])
+        answerer = WindowAnswerer(self, size, intents)
+        for window in windows(_read_sessions(sessions), BATCHES_A_WINDOW * size):
+            yield from answerer.answer(window)
+
     def save_artefacts(self, folder: Path) -> None:
         """Write what others than this package may want to read into the run folder; nothing unless overridden."""
 
@@ -157,6 +185,14 @@ class BundleGenerator(AbstractRecommender):
 
     def load_extra_state(self, state: dict[str, Any]) -> None:
         """Take back what ``extra_state`` gave."""
+
+
+def _read_sessions(sessions: Iterable[SessionLike]) -> Iterator[Session]:
+    for number, value in enumerate(sessions, start=1):
+        try:
+            yield plain_session(value, f"session-{number}").session
+        except BadSessionError as error:
+            raise UserError(f"session {number}: {error}") from None
 
 
 def _shown(value: Any) -> str:

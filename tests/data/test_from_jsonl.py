@@ -46,7 +46,7 @@ def test_lines_become_labelled_sessions(tmp_path: Path) -> None:
     assert [item.title for item in first.session.items] == ["Tea", "Cup", "Rope"]
     assert (first.bundles, first.intents) == ((frozenset({0, 1}),), ("tea",))
     assert second.bundles == (frozenset({0, 1}),)  # its two teas are one item
-    assert third.session.session_id == "line-3"
+    assert third.session.session_id == "session-3"
     assert third.session.items[0].categories == ("Kitchen",)
     # The same title is the same item in all sessions.
     assert first.session.items[1] == third.session.items[1]
