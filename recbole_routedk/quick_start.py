@@ -1,4 +1,4 @@
-"""Run models from a script: train and evaluate one, compare several, take up a saved run."""
+"""Run a model from a script: train and evaluate it, or take up a saved run."""
 
 from __future__ import annotations
 
@@ -10,22 +10,23 @@ from typing import Any
 
 from recbole.utils import init_seed
 
-from recbole_routedk.checkpoint import read_json, remove_checkpoint
-from recbole_routedk.config import Config, shared_setting
+from recbole_routedk.config import Config
 from recbole_routedk.data.dataloader import BundleDataLoader
 from recbole_routedk.data.dataset import BundleDataset
 from recbole_routedk.data.files import write_json
 from recbole_routedk.errors import UserError
-from recbole_routedk.leaderboard import write_leaderboard
+from recbole_routedk.evaluation.metrics import gold_bundles
+from recbole_routedk.evaluation.session_scores import session_scores
 from recbole_routedk.model.bundle_generator import BundleGenerator
 from recbole_routedk.progress import progress_shown
 from recbole_routedk.provenance import code, library_versions, machine
 from recbole_routedk.run_log import logging_to
 from recbole_routedk.saved_run import CONFIG_FILE, keep_training_sessions, saved_config
-from recbole_routedk.trainer import LAST, BundleTrainer
+from recbole_routedk.trainer import BundleTrainer
 
 RESULT_FILE = "result.json"
 PREDICTIONS_FILE = "predictions_test.json"
+SESSIONS_FILE = "sessions_test.json"
 LOG_FILE = "run.log"
 
 Loaded = tuple[Config, BundleGenerator, BundleDataset, BundleDataLoader, BundleDataLoader, BundleDataLoader]
@@ -66,92 +67,6 @@ def run_recbole_routedk(
             write_json(config.run_folder / RESULT_FILE, result)
             getLogger().info(f"Saved to {config.run_folder}")
     return result
-
-
-def compare_models(
-    models: Sequence[str] | None = None,
-    dataset: str | None = None,
-    config_file_list: Sequence[str | Path] | None = None,
-    config_dict: Mapping[str, Any] | None = None,
-    command_line: Mapping[str, Any] | None = None,
-) -> list[dict[str, Any]]:
-    """Run the models and the configured ``baselines`` beside them, and write one leaderboard, anew after each.
-
-    ``models`` are by default those of the setting ``model``; ``RouteDK:fusion=base`` is a model with settings
-    of its own. All get the same settings; one that only some models know reaches only those. With ``resume`` a run
-    that these settings and this code have finished is not repeated. Returns the results; the leaderboard lies in
-    ``<output_dir>/<dataset>/``. Raises SomeFailed, after the last model, where some failed.
-    """
-    given = (config_file_list, config_dict, command_line)
-    asked = models if models is not None else shared_setting("model", *given)
-    specs = list(dict.fromkeys([*asked, *shared_setting("baselines", *given)]))
-    parsed = [(name, dict(command_line or {}) | own) for name, own in map(parse_model, specs)]
-    names = [name for name, _ in parsed]
-    # Every setting of every model is checked before the first of them trains for an hour.
-    configs = [Config(name, dataset, config_file_list, config_dict, own, names) for name, own in parsed]
-    folders = [config.run_folder for config in configs]
-    if len(set(folders)) < len(folders):
-        raise UserError(
-            "--run_name and --checkpoint_dir would put several models into one folder; leave out --run_name"
-        )
-    # The cheap ones first: the peak memory of a process never falls again on some systems.
-    runs = sorted(zip(parsed, configs, strict=True), key=lambda run: bool(run[1].model_class.gradient_trained))
-    results: list[dict[str, Any]] = []
-    failed: dict[str, str] = {}
-    for (name, own), config in runs:
-        try:
-            result = _finished(config)
-            results.append(
-                result or run_recbole_routedk(name, dataset, config_file_list, config_dict, True, own, names)
-            )
-        except Exception as error:  # whatever it is: the other models take hours, and it is told at the end
-            if len(runs) == 1:
-                raise
-            getLogger().error(f"{name} failed: {error}", exc_info=not isinstance(error, UserError))
-            failed[config.run_folder.name] = str(error) or type(error).__name__
-            continue
-        # After every model, so that a kill takes no other's result with it.
-        write_leaderboard(leaderboard_folder(config), results, config["metric_decimal_place"])
-    if failed:
-        raise SomeFailed(failed, results)
-    return results
-
-
-class SomeFailed(UserError):
-    """Some of the compared models failed; ``results`` holds those of the others."""
-
-    def __init__(self, failed: Mapping[str, str], results: list[dict[str, Any]]) -> None:
-        told = "".join(f"\n  {run}: {message}" for run, message in failed.items())
-        runs = len(failed) + len(results)
-        super().__init__(f"{len(failed)} of {runs} runs failed (with --resume the finished ones are kept):{told}")
-        self.results = results
-
-
-def _finished(config: Config) -> dict[str, Any] | None:
-    """With ``resume``, the result of a run that is finished, if these settings and this code made it."""
-    path = config.run_folder / RESULT_FILE
-    if not config["resume"] or not path.is_file():
-        return None
-    result = read_json(path)
-    if result.get("code", {}).get("digest") != code()["digest"]:
-        # Not resumed either: its weights would be measured as if this code had trained them.
-        remove_checkpoint(config.run_folder, LAST)
-        return None
-    return result
-
-
-def leaderboard_folder(config: Config) -> Path:
-    """Where the leaderboard of a data set is written: ``<output_dir>/<dataset>``."""
-    return Path(config["output_dir"]) / config["dataset"]
-
-
-def parse_model(spec: str) -> tuple[str, dict[str, str]]:
-    """Split ``Name:key=value:key=value`` into the name and the settings; UserError where a part is no setting."""
-    name, *parts = spec.strip().split(":")
-    pairs = [part.partition("=") for part in parts]
-    if not name or not all(key and equals for key, equals, _ in pairs):
-        raise UserError(f"{spec!r} is no model; write Name or Name:key=value")
-    return name, {key: value for key, _, value in pairs}
 
 
 def objective_function(
@@ -225,7 +140,22 @@ def _tested(trainer: BundleTrainer, test_data: BundleDataLoader, saved: bool) ->
             for session_id, generation in trainer.last_generations.items()
         }
         write_json(config.run_folder / PREDICTIONS_FILE, answers)
+        write_json(config.run_folder / SESSIONS_FILE, _of_sessions(trainer, test_data))
     return _result(trainer, dict(test_result))
+
+
+def _of_sessions(trainer: BundleTrainer, test_data: BundleDataLoader) -> dict[str, dict[str, Any]]:
+    """What can be said of each test session: its length, its scores, how far samples agreed, the experts' gates."""
+    told = {}
+    for labelled in test_data.bundle_dataset.labelled_sessions:
+        session, generation = labelled.session, trainer.last_generations[labelled.session.session_id]
+        told[session.session_id] = {
+            "items": len(session),
+            **session_scores(gold_bundles(labelled), generation.bundles),
+            "agreement": generation.score,
+            "gates": generation.gates,
+        }
+    return told
 
 
 def _result(trainer: BundleTrainer, test_result: dict[str, float]) -> dict[str, Any]:

@@ -17,10 +17,12 @@ from hyperopt import fmin, rand, space_eval, tpe
 from hyperopt.base import spec_from_misc
 from recbole.trainer.hyper_tuning import HyperTuning
 
+from recbole_routedk.comparison.plan import parse_model
+from recbole_routedk.comparison.runner import leaderboard_folder
 from recbole_routedk.config import UNHASHED, Config
 from recbole_routedk.errors import UserError
 from recbole_routedk.provenance import code
-from recbole_routedk.quick_start import leaderboard_folder, parse_model, run_recbole_routedk
+from recbole_routedk.quick_start import run_recbole_routedk
 from recbole_routedk.search_space import Space, check_space, read_space
 from recbole_routedk.trials import Trial, TrialLog, best, score_text, settings_text
 

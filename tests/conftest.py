@@ -18,6 +18,19 @@ def toy_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "data"
 
 
+@pytest.fixture
+def toy_models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The toy models under their names, each with a setting of its own."""
+    folder = tmp_path / "properties" / "model"
+    folder.mkdir(parents=True)
+    for name, setting in {"Threshold": "start", "Counting": "fingers"}.items():
+        text = f"model_class: toy:{name}\n{setting}: 1\n"
+        (folder / f"{name}.yaml").write_text(text, encoding="utf-8")
+    from recbole_routedk import plugins
+
+    monkeypatch.setattr(plugins, "properties_folder", lambda: folder.parent)
+
+
 @pytest.fixture(scope="session")
 def tiny_student_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A saved two-layer Llama with random weights and the tokenizer of the embedded student."""

@@ -8,7 +8,7 @@ import pytest
 
 from recbole_routedk.config import Config, shared_setting
 from recbole_routedk.literals import load_yaml, properties_folder
-from recbole_routedk.quick_start import parse_model
+from recbole_routedk.comparison.plan import parse_model
 from recbole_routedk.registry import model_names
 
 BENCHMARKS = sorted((properties_folder() / "benchmark").glob("*.yaml"))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from recbole_routedk.errors import UserError
@@ -13,17 +12,16 @@ Trains and evaluates a model and the cheap baselines beside it, and prints one l
 
 Any setting is given as --key=value or --key value; later beats earlier:
   properties/overall.yaml, properties/model/<Name>.yaml, properties/dataset/<name>.yaml,
-  --config_files, the command line. Every key is explained in those YAML files.
+  --config_files, the command line.
 
-  --model=NAME[,NAME]        models: {models}
-                             NAME:key=value is a model with a setting of its own
-  --dataset=NAME             data sets found: {datasets}
+  --model=NAME[,NAME]        what runs; NAME:key=value is a model with a setting of its own
+  --dataset=NAME             on which data
   --baselines=[]             cheap models that run beside; [] for none
   --config_files=A [B ...]   YAML files with settings
   --resume                   go on with the same runs where they were stopped; finished ones are not repeated
   --checkpoint=FOLDER        evaluate the saved run in FOLDER instead of training
   --evaluate_only            the same, said explicitly; needs --checkpoint
-  --seed, --epochs, --learning_rate, --output_dir, --checkpoint_dir, --gpu_id, ...
+  --help --model=NAME        this text with the settings of that model alone and its own defaults
 
 Everything is written below --output_dir (default output/): <dataset>/leaderboard.md and .json, and a
 folder for each run with its settings, checkpoints, log, results and test predictions.
@@ -32,26 +30,29 @@ Examples
   python run_recbole_routedk.py --model=RouteDK --dataset=bundle-mini
   python -m recbole_routedk run --model=RouteDK,RouteDK:fusion=base,Freq --dataset=electronic
   python -m recbole_routedk run --checkpoint=output/bundle-mini/RouteDK/RouteDK-seed2020-0a1b2c3d
+
+'python -m recbole_routedk doctor' with the same settings says whether this machine can run them.
 """
 
 
-def help_text() -> str:
-    """The text of ``run --help``, with the models and data sets that are there."""
-    from recbole_routedk.config import shared_setting
-    from recbole_routedk.registry import dataset_names, model_names
+def help_text(model: str | None = None) -> str:
+    """The text of ``run --help``: models, data sets and settings; UserError for an unknown model."""
+    from recbole_routedk.cli.listing import dataset_lines, model_lines, setting_lines
 
-    datasets = dataset_names(Path(shared_setting("data_path")))
-    return HELP.format(models=", ".join(model_names()) or "none", datasets=", ".join(datasets) or "none")
+    lists = ["Models", *model_lines(), "", "Data sets", *dataset_lines(), "", *setting_lines(model)]
+    return "\n".join([HELP, *lists])
 
 
 def run(argv: Sequence[str]) -> int:
     """Train and compare, or evaluate a saved run; prints the leaderboard. Raises UserError."""
     if any(word in ("-h", "--help") for word in argv):
-        print(help_text())
+        about = parse_settings([word for word in argv if word not in ("-h", "--help")]).get("model")
+        print(help_text(about))
         return 0
     given = parse_settings(argv)
+    from recbole_routedk.comparison.runner import SomeFailed, compare_models
     from recbole_routedk.config import model_list
-    from recbole_routedk.quick_start import SomeFailed, compare_models, evaluate_saved
+    from recbole_routedk.quick_start import evaluate_saved
 
     checkpoint = given.pop("checkpoint", None)
     evaluate_only = given.pop("evaluate_only", "False").lower() in ("true", "yes", "1")
@@ -72,12 +73,18 @@ def run(argv: Sequence[str]) -> int:
 
 
 def _show(results: Sequence[Mapping[str, Any]], folders: bool = True) -> None:
-    """Print the leaderboard and where the runs lie."""
-    from recbole_routedk.leaderboard import leaderboard
+    """Print a leaderboard for each data set, and where the runs lie."""
+    from recbole_routedk.comparison.files import summary_of
+    from recbole_routedk.comparison.tables import leaderboard
 
-    print(leaderboard(results, style="simple"))
+    datasets = list(dict.fromkeys(result["dataset"] for result in results))
+    for dataset in datasets:
+        if len(datasets) > 1:
+            print(f"{dataset}\n")
+        print(leaderboard(summary_of([each for each in results if each["dataset"] == dataset]), style="simple"))
+        print()
     if folders:
-        print("\nRun folders, each with settings, checkpoints, log and test predictions:")
+        print("Run folders, each with settings, checkpoints, log and test predictions:")
         print(*(f"  {result['name']}: {result['run_folder']}" for result in results), sep="\n")
 
 

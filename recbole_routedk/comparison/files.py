@@ -1,0 +1,55 @@
+"""A data set's leaderboard in the formats that people quote from, made from result and session files of runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from recbole_routedk.checkpoint import read_json
+from recbole_routedk.comparison.plan import PROPOSED
+from recbole_routedk.comparison.summary import SessionScores, Summary, summarise
+from recbole_routedk.comparison.tables import (
+    LEGEND,
+    TEST_LEGEND,
+    as_csv,
+    as_json,
+    differences_table,
+    leaderboard,
+)
+from recbole_routedk.data.files import write_json, write_texts
+from recbole_routedk.quick_start import SESSIONS_FILE
+
+
+def summary_of(results: Sequence[Mapping[str, Any]], proposed: Sequence[str] = PROPOSED) -> Summary:
+    """Sum up runs with the scores of single sessions that their folders keep."""
+    return summarise(results, [_sessions(result) for result in results], proposed)
+
+
+def write_leaderboard(
+    folder: Path, results: Sequence[Mapping[str, Any]], proposed: Sequence[str], decimals: int
+) -> None:
+    """Write ``leaderboard`` as .md, .tex, .csv (exact) and .json (exact, with all results) into ``folder``."""
+    summary = summary_of(results, proposed)
+    write_texts(
+        {
+            folder / "leaderboard.md": markdown(summary, proposed, decimals),
+            folder / "leaderboard.tex": leaderboard(summary, decimals, "latex_raw") + "\n",
+            folder / "leaderboard.csv": as_csv(summary),
+        }
+    )
+    write_json(folder / "leaderboard.json", as_json(summary, results))
+
+
+def markdown(summary: Summary, proposed: Sequence[str], decimals: int) -> str:
+    """The leaderboard as a page: the table, then the tests against the best baseline and against the best proposed."""
+    parts = [f"# {summary.dataset}", leaderboard(summary, decimals), LEGEND]
+    ours = next((row.name for row in summary.rows if row.model in proposed), None)
+    tables = [differences_table(summary.rows, name, decimals) for name in (summary.baseline, ours) if name]
+    shown = [table for table in tables if table]
+    return "\n\n".join([*parts, *shown, *([TEST_LEGEND] if shown else [])]) + "\n"
+
+
+def _sessions(result: Mapping[str, Any]) -> SessionScores:
+    path = Path(result["run_folder"]) / SESSIONS_FILE
+    return read_json(path) if path.is_file() else {}

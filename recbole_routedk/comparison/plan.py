@@ -1,0 +1,102 @@
+"""What a comparison runs: models x data sets x seeds, from a YAML mapping ``benchmark`` or from the arguments."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from recbole_routedk.config import Config, shared_setting
+from recbole_routedk.errors import UserError
+from recbole_routedk.registry import model_names
+
+PROPOSED = ("RouteDK",)
+_LAYOUT = "benchmark is written as {models: [...], datasets: [...], seeds: [...], overrides: {...}, proposed: [...]}"
+
+
+@dataclass(frozen=True)
+class Given:
+    """Settings as they are given to ``Config``, from the weakest: files, a mapping, the command line."""
+
+    files: Sequence[str | Path] = ()
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    command_line: Mapping[str, Any] = field(default_factory=dict)
+
+    def shared(self, key: str) -> Any:
+        """The value of a key of ``properties/overall.yaml`` before any model is chosen."""
+        return shared_setting(key, self.files, self.settings, self.command_line)
+
+
+@dataclass(frozen=True)
+class PlannedRun:
+    """One run: a model by name with settings of its own, which beat all others, on a data set."""
+
+    model: str
+    dataset: str | None
+    own: Mapping[str, Any]
+    given: Given
+    companions: tuple[str, ...]
+
+    def config(self) -> Config:
+        """The checked settings of the run; UserError where they are wrong."""
+        return Config(self.model, self.dataset, self.given.files, self.given.settings, self.own, self.companions)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All runs of a comparison, and the classes of models that are no baselines."""
+
+    runs: tuple[PlannedRun, ...]
+    proposed: tuple[str, ...]
+
+
+def make_plan(given: Given, models: Sequence[str] | None, dataset: str | None) -> Plan:
+    """Plan the runs of the setting ``benchmark``, or of ``models`` and the ``baselines`` on one data set and seed.
+
+    Arguments beat the setting. A seed on the command line runs that seed alone.
+
+    Raises:
+        UserError: the setting is not as it should be, or a model is not written as ``Name:key=value``.
+    """
+    setting = dict(given.shared("benchmark"))
+    asked = models or _listed(setting, "models") or given.shared("model")
+    beside = [] if setting.get("models") else given.shared("baselines")
+    parsed = [parse_model(spec) for spec in dict.fromkeys([*asked, *beside])]
+    names = tuple(name for name, _ in parsed)
+    datasets = [dataset] if dataset is not None else _listed(setting, "datasets") or [None]
+    seeds = [None] if "seed" in given.command_line else _listed(setting, "seeds") or [None]
+    overrides = setting.get("overrides") or {}
+    if not isinstance(overrides, dict):
+        raise UserError(f"benchmark: overrides is {overrides!r}; {_LAYOUT}")
+    runs = []
+    for place in datasets:
+        for name, own in parsed:
+            for seed in seeds:
+                seeded = {} if seed is None else {"seed": seed}
+                settings = Given(given.files, {**given.settings, **_overrides(overrides, name)})
+                runs.append(PlannedRun(name, place, {**given.command_line, **seeded, **own}, settings, names))
+    return Plan(tuple(runs), tuple(_listed(setting, "proposed") or PROPOSED))
+
+
+def parse_model(spec: str) -> tuple[str, dict[str, str]]:
+    """Split ``Name:key=value:key=value`` into the name and the settings; UserError where a part is no setting."""
+    name, *parts = spec.strip().split(":")
+    pairs = [part.partition("=") for part in parts]
+    if not name or not all(key and equals for key, equals, _ in pairs):
+        raise UserError(f"{spec!r} is no model; write Name or Name:key=value")
+    return name, {key: value for key, _, value in pairs}
+
+
+def _listed(setting: Mapping[str, Any], key: str) -> list[Any]:
+    value = setting.get(key)
+    if value is not None and not isinstance(value, list):
+        raise UserError(f"benchmark: {key} is {value!r}, not a list; {_LAYOUT}")
+    return list(value or ())
+
+
+def _overrides(overrides: Mapping[str, Any], model: str) -> dict[str, Any]:
+    """Settings for every model, then those under the model's own name."""
+    known = set(model_names())
+    shared = {key: value for key, value in overrides.items() if key not in known}
+    return {**shared, **(overrides.get(model) or {})}

@@ -1,0 +1,94 @@
+"""Runs what a plan says, one folder a run, goes on past failures, and writes a leaderboard for each data set."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from logging import getLogger
+from pathlib import Path
+from typing import Any
+
+from recbole_routedk.checkpoint import read_json, remove_checkpoint
+from recbole_routedk.comparison.files import write_leaderboard
+from recbole_routedk.comparison.plan import Given, PlannedRun, make_plan
+from recbole_routedk.config import Config
+from recbole_routedk.errors import UserError
+from recbole_routedk.provenance import code
+from recbole_routedk.quick_start import RESULT_FILE, run_recbole_routedk
+from recbole_routedk.trainer import LAST
+
+
+class SomeFailed(UserError):
+    """Some of the compared runs failed; ``results`` holds those of the others."""
+
+    def __init__(self, failed: Mapping[str, str], results: list[dict[str, Any]]) -> None:
+        told = "".join(f"\n  {run}: {message}" for run, message in failed.items())
+        runs = len(failed) + len(results)
+        super().__init__(f"{len(failed)} of {runs} runs failed (with --resume the finished ones are kept):{told}")
+        self.results = results
+
+
+def compare_models(
+    models: Sequence[str] | None = None,
+    dataset: str | None = None,
+    config_file_list: Sequence[str | Path] | None = None,
+    config_dict: Mapping[str, Any] | None = None,
+    command_line: Mapping[str, Any] | None = None,
+) -> list[dict[str, Any]]:
+    """Run the models, and write one leaderboard a data set, anew after each run.
+
+    ``models`` are by default those of the setting ``benchmark``, else of ``model``, with the configured ``baselines``
+    beside them; ``RouteDK:fusion=base`` is a model with settings of its own. All get the same settings; one that only
+    some models know reaches only those. With ``resume`` a run that these settings and this code have finished is not
+    repeated. Returns the results; the leaderboards lie in ``<output_dir>/<dataset>/``. Raises SomeFailed, after the
+    last run, where some failed.
+    """
+    plan = make_plan(Given(config_file_list or (), config_dict or {}, command_line or {}), models, dataset)
+    # Every setting of every run is checked before the first of them trains for an hour.
+    runs = [(run, run.config()) for run in plan.runs]
+    folders = [config.run_folder for _, config in runs]
+    if len(set(folders)) < len(folders):
+        raise UserError(
+            "--run_name and --checkpoint_dir would put several models into one folder; leave out --run_name"
+        )
+    # The cheap ones first: the peak memory of a process never falls again on some systems.
+    runs.sort(key=lambda run: bool(run[1].model_class.gradient_trained))
+    results: list[dict[str, Any]] = []
+    failed: dict[str, str] = {}
+    for run, config in runs:
+        try:
+            results.append(_finished(config) or _run(run))
+        except Exception as error:  # whatever it is: the other runs take hours, and it is told at the end
+            if len(runs) == 1:
+                raise
+            getLogger().error(f"{run.model} failed: {error}", exc_info=not isinstance(error, UserError))
+            failed[config.run_folder.name] = str(error) or type(error).__name__
+            continue
+        # After every run, so that a kill takes no other's result with it.
+        own = [each for each in results if each["dataset"] == config["dataset"]]
+        write_leaderboard(leaderboard_folder(config), own, plan.proposed, config["metric_decimal_place"])
+    if failed:
+        raise SomeFailed(failed, results)
+    return results
+
+
+def _run(run: PlannedRun) -> dict[str, Any]:
+    given = run.given
+    return run_recbole_routedk(run.model, run.dataset, given.files, given.settings, True, run.own, run.companions)
+
+
+def _finished(config: Config) -> dict[str, Any] | None:
+    """With ``resume``, the result of a run that is finished, if these settings and this code made it."""
+    path = config.run_folder / RESULT_FILE
+    if not config["resume"] or not path.is_file():
+        return None
+    result = read_json(path)
+    if result.get("code", {}).get("digest") != code()["digest"]:
+        # Not resumed either: its weights would be measured as if this code had trained them.
+        remove_checkpoint(config.run_folder, LAST)
+        return None
+    return result
+
+
+def leaderboard_folder(config: Config) -> Path:
+    """Where the leaderboard of a data set is written: ``<output_dir>/<dataset>``."""
+    return Path(config["output_dir"]) / config["dataset"]

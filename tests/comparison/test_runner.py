@@ -1,0 +1,187 @@
+"""Comparing models: what runs, in which folders, what a failure costs, and the leaderboards that are written."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import toy
+from toy import Counting
+
+from recbole_routedk.comparison.runner import SomeFailed, compare_models
+from recbole_routedk.config import shared_setting
+from recbole_routedk.data.session import Generation, Session
+from recbole_routedk.errors import UserError
+
+QUICK = {"train_batch_size": 4, "learning_rate": 0.5, "epochs": 4, "show_progress": False, "state": "ERROR"}
+
+
+def test_models_and_baselines_share_one_leaderboard(toy_data: Path, toy_models: None) -> None:
+    given = QUICK | {"data_path": str(toy_data), "baselines": ["Counting"]}
+
+    results = compare_models(["Threshold"], "toy", config_dict=given, command_line={"start": "2"})
+
+    assert [result["name"] for result in results] == ["Counting", "Threshold (start=2)"]
+    table = Path("output/toy/leaderboard.md").read_text(encoding="utf-8").splitlines()
+    assert "Threshold (start=2)" in table[4]
+    assert "Counting" in table[5]
+
+
+def test_one_model_runs_beside_its_own_variants(toy_data: Path, toy_models: None) -> None:
+    given = QUICK | {"data_path": str(toy_data), "baselines": []}
+
+    results = compare_models(["Threshold", "Threshold:start=3:epochs=0"], "toy", config_dict=given)
+
+    assert [result["name"] for result in results] == ["Threshold", "Threshold (start=3)"]
+    assert [result["test_result"]["bundlef1"] for result in results] == [1.0, 0.0]
+    with pytest.raises(UserError, match="'Threshold:start' is no model; write Name or Name:key=value"):
+        compare_models(["Threshold:start"], "toy", config_dict=given)
+
+
+def test_models_may_be_a_yaml_list_whose_settings_hold_commas(toy_data: Path, toy_models: None) -> None:
+    given = QUICK | {"data_path": str(toy_data), "baselines": []}
+    Path("grid.yaml").write_text("model: [Counting, 'Threshold:metrics=MatchedF1,PairF1:start=3']\n", encoding="utf-8")
+
+    results = compare_models(None, "toy", ["grid.yaml"], config_dict=given)
+
+    assert [result["name"] for result in results] == ["Counting", "Threshold (start=3)"]
+    assert list(results[1]["test_result"]) == ["matchedf1", "pairf1"]
+
+
+def test_a_comma_within_brackets_separates_no_models() -> None:
+    text = "KD:knowledge_format=[rules,thoughts]:knowledge_use=icl+sft, Freq"
+
+    assert shared_setting("model", command_line={"model": text}) == [
+        "KD:knowledge_format=[rules,thoughts]:knowledge_use=icl+sft",
+        "Freq",
+    ]
+
+
+class Failing(Counting):
+    """Counts until it is asked."""
+
+    def predict_bundles(self, sessions: Sequence[Session]) -> list[Generation]:
+        """Fail as a model with a fault does."""
+        raise RuntimeError("out of fingers")
+
+
+def test_a_model_that_fails_takes_no_other_with_it(
+    toy_data: Path, toy_models: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("toy.Counting", Failing)
+    given = QUICK | {"data_path": str(toy_data), "baselines": []}
+
+    with pytest.raises(SomeFailed, match=r"1 of 2 runs failed.*\n  Counting-seed2020-.*: out of fingers") as error:
+        compare_models(["Counting", "Threshold"], "toy", config_dict=given)
+
+    assert [result["name"] for result in error.value.results] == ["Threshold"]
+    assert "Threshold" in Path("output/toy/leaderboard.md").read_text(encoding="utf-8")
+
+
+def test_a_stopped_comparison_repeats_no_finished_run(
+    toy_data: Path, toy_models: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = QUICK | {"data_path": str(toy_data), "baselines": [], "resume": True}
+    whole = toy.Counting
+    with monkeypatch.context() as patch:
+        patch.setattr("toy.Counting", Failing)
+        with pytest.raises(SomeFailed):
+            compare_models(["Counting", "Threshold"], "toy", config_dict=given)
+    assert toy.Counting is whole
+
+    first = compare_models(["Counting", "Threshold"], "toy", config_dict=given)
+    again = compare_models(["Counting", "Threshold"], "toy", config_dict=given)
+    anew = compare_models(["Counting", "Threshold"], "toy", config_dict=given | {"resume": False})
+
+    assert again == first
+    assert [result["test_result"] for result in anew] == [result["test_result"] for result in first]
+    seconds = [[result["train_seconds"] for result in results] for results in (first, anew)]
+    assert seconds[0] != seconds[1]
+
+
+def test_a_finished_run_of_other_code_is_trained_again(toy_data: Path, toy_models: None) -> None:
+    given = QUICK | {"data_path": str(toy_data), "baselines": [], "resume": True}
+    (first,) = compare_models(["Threshold"], "toy", config_dict=given)
+    path = Path(first["run_folder"]) / "result.json"
+    path.write_text(json.dumps(first | {"code": {"digest": "of other files"}}), encoding="utf-8")
+    next(path.parent.glob("best-*.safetensors")).unlink()
+
+    (again,) = compare_models(["Threshold"], "toy", config_dict=given)
+
+    assert again["test_result"] == first["test_result"]
+    assert again["code"] == first["code"]
+    assert len(list(path.parent.glob("best-*.safetensors"))) == 1
+
+
+def test_two_models_never_share_a_run_folder(toy_data: Path, toy_models: None) -> None:
+    given = QUICK | {"data_path": str(toy_data), "baselines": [], "run_name": "mine"}
+
+    with pytest.raises(UserError, match="leave out --run_name"):
+        compare_models(["Threshold", "Threshold:start=3"], "toy", config_dict=given)
+
+
+def test_a_setting_of_a_model_that_does_not_run_is_refused(toy_data: Path, toy_models: None) -> None:
+    given = QUICK | {"data_path": str(toy_data), "baselines": []}
+
+    with pytest.raises(UserError, match="fingers is a setting of Counting, not of Threshold"):
+        compare_models(["Threshold"], "toy", config_dict=given, command_line={"fingers": "2"})
+    assert not Path("output").exists()
+
+
+def benchmark(**parts: Any) -> dict[str, Any]:
+    return {"benchmark": {"models": ["Counting", "Threshold"], "datasets": ["toy"], "seeds": [1, 2, 3]} | parts}
+
+
+def test_a_benchmark_runs_models_times_seeds_and_sums_them_up(toy_data: Path, toy_models: None) -> None:
+    given = QUICK | {"data_path": str(toy_data)} | benchmark()
+
+    results = compare_models(config_dict=given)
+
+    assert sorted((result["name"], result["seed"]) for result in results) == [
+        (name, seed) for name in ("Counting", "Threshold") for seed in (1, 2, 3)
+    ]
+    exact = json.loads(Path("output/toy/leaderboard.json").read_text(encoding="utf-8"))
+    best = exact["leaderboard"][0]
+    assert (best["model"], best["seeds"]) == ("Threshold", [1, 2, 3])
+    own = [each["test_result"]["matchedf1"] for each in results if each["name"] == "Threshold"]
+    assert best["matchedf1"]["mean"] == pytest.approx(sum(own) / 3)
+    assert len(exact["results"]) == 6
+    rows = list(csv.DictReader(Path("output/toy/leaderboard.csv").read_text(encoding="utf-8").splitlines()))
+    assert [float(row["matchedf1_mean"]) for row in rows] == [row["matchedf1"]["mean"] for row in exact["leaderboard"]]
+    assert r"\textbf" in Path("output/toy/leaderboard.tex").read_text(encoding="utf-8")
+
+
+def test_overrides_are_for_all_models_or_for_one(toy_data: Path, toy_models: None) -> None:
+    parts = benchmark(seeds=[7], overrides={"epochs": 0, "Threshold": {"start": 3}})
+
+    results = compare_models(config_dict=QUICK | {"data_path": str(toy_data)} | parts)
+
+    assert [result["name"] for result in results] == ["Counting", "Threshold (start=3)"]
+    assert results[1]["test_result"]["bundlef1"] == 0.0
+
+
+def test_what_is_given_on_the_command_line_beats_the_benchmark(toy_data: Path, toy_models: None) -> None:
+    given = QUICK | {"data_path": str(toy_data)} | benchmark()
+
+    results = compare_models(["Threshold"], "toy", config_dict=given, command_line={"seed": "9"})
+
+    assert [(result["name"], result["seed"]) for result in results] == [("Threshold", 9)]
+
+
+@pytest.mark.parametrize("part", [{"models": "Threshold"}, {"seeds": 3}, {"overrides": ["epochs"]}])
+def test_a_benchmark_that_is_written_otherwise_is_told_how(toy_data: Path, toy_models: None, part: Any) -> None:
+    with pytest.raises(UserError, match=r"benchmark: .* is .*benchmark is written as \{models: "):
+        compare_models(config_dict=QUICK | {"data_path": str(toy_data)} | benchmark(**part))
+
+
+def test_every_run_keeps_the_scores_of_its_test_sessions(toy_data: Path, toy_models: None) -> None:
+    (result,) = compare_models(["Threshold"], "toy", config_dict=QUICK | {"data_path": str(toy_data), "baselines": []})
+
+    kept = json.loads((Path(result["run_folder"]) / "sessions_test.json").read_text(encoding="utf-8"))
+    for key in ("matchedf1", "bundlef1", "pairf1", "precision", "recall"):
+        mean = sum(session[key] for session in kept.values()) / len(kept)
+        assert mean == pytest.approx(result["test_result"][key])
