@@ -1,0 +1,1 @@
+"""Trained models at work: files of sessions answered, adapters and weights handed on."""
