@@ -16,10 +16,12 @@ COMMANDS = {
     "run": "train and evaluate models, print a leaderboard; or evaluate a saved run",
     "tune": "search for the settings of models on the valid split",
     "distill": "ask a teacher for patterns, rules and thoughts; look into, export and import its answers",
-    "convert": "turn CSV files of sessions and bundles into a data set",
+    "convert": "turn CSV files or JSON lines of sessions and bundles into a data set",
+    "generate": "answer new sessions with a saved run: JSON lines in, JSON lines out",
+    "doctor": "check versions, settings, data set, student, GPU, disk and endpoint, and say how to mend them",
     "evaluate": "score a file of predictions with every metric",
 }
-READ_THEMSELVES = ("run", "tune", "distill")
+READ_THEMSELVES = ("run", "tune", "distill", "generate", "doctor")
 """Commands whose settings are no fixed list of options."""
 UNRESOLVED = {"recbole": "pip install --no-deps recbole==1.2.1"}
 """Packages that ``pip install recbole_routedk`` cannot bring, and what does (requirements/no-deps.txt)."""
