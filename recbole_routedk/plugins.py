@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from itertools import takewhile
 from pathlib import Path
 
 from recbole_routedk.config_schema import Schema, read_schema
@@ -22,9 +23,15 @@ def plugin_schema(kind: str, name: str) -> Schema:
 
 
 def plugin_about(kind: str, name: str) -> str:
-    """What the first line of a name's YAML file, a comment, says of it, without the name."""
-    first = _file(kind, name).read_text(encoding="utf-8").partition("\n")[0]
-    return first.lstrip("# ").removeprefix(name).lstrip(": ")
+    """What the comment that a name's YAML file begins with says of it."""
+    return first_comment(_file(kind, name), name)
+
+
+def first_comment(file: Path, name: str) -> str:
+    """The comment that a settings file begins with, up to its first empty line, without the name before it."""
+    lines = takewhile(lambda line: line.startswith("# "), file.read_text(encoding="utf-8").splitlines())
+    told = " ".join(line.removeprefix("# ") for line in lines)
+    return told[len(name) :].lstrip(": ") if told.lower().startswith(name.lower()) else told
 
 
 def plugin_class(kind: str, name: str) -> type:

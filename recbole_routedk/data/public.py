@@ -13,20 +13,18 @@ import io
 import json
 import random
 import re
-from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from recbole_routedk.data.atomic import SPLITS, SplitSessions, check_id
 from recbole_routedk.data.files import fault, read_text
+from recbole_routedk.data.leaks import absences
 from recbole_routedk.data.report import ConversionReport, Reason
 from recbole_routedk.data.session import Bundle, Item, LabelledSession, Session, drop_redundant_bundles
 
 SESSION_ID, ITEM_ID, BUNDLE_ID = "session ID", "item ID", "bundle ID"
 _ID_KINDS = {SESSION_ID: "session", ITEM_ID: "item", BUNDLE_ID: "bundle"}
-# How many times as often items outside bundles may lack a text before the report warns.
-_LEAK_RATIO = 2
 _ENTITY = re.compile(r"&(?:#\d+|#[xX][0-9a-fA-F]+|[A-Za-z]\w*);")
 
 
@@ -325,25 +323,5 @@ def summarise(splits: Mapping[str, tuple[LabelledSession, ...]], items: int, rep
 
 
 def warn_of_leaks(sessions: Iterable[LabelledSession], report: ConversionReport) -> None:
-    """Warn where a gap in the item texts tells items in bundles from items outside: it leaks the labels.
-
-    In the published repository only items of some bundle have a title and a category.
-    """
-    bundled: dict[Item, bool] = {}
-    for labelled in sessions:
-        inside = frozenset().union(*labelled.bundles)
-        for place, item in enumerate(labelled.session.items):
-            bundled[item] = bundled.get(item, False) or place in inside
-    texts: dict[str, Callable[[Item], bool]] = {
-        "title": lambda item: bool(item.title.strip()),
-        "category": lambda item: bool(item.categories),
-    }
-    for name, present in texts.items():
-        lacking = Counter(inside for item, inside in bundled.items() if not present(item))
-        total = Counter(bundled.values())
-        if lacking[False] * total[True] > _LEAK_RATIO * lacking[True] * total[False]:
-            report.warnings.append(
-                f"{lacking[False]} of {total[False]} items in no bundle have no {name}, and "
-                f"{lacking[True]} of {total[True]} items in bundles: its absence gives the answer away. "
-                "Complete them, or see to it that no model uses the absence."
-            )
+    """Warn where a gap in the item texts tells items in bundles from items outside: it leaks the labels."""
+    report.warnings += absences(sessions)
