@@ -2,32 +2,33 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from recbole_routedk.config import Config, shared_setting
+from recbole_routedk.comparison.plan import Given, make_plan
 from recbole_routedk.literals import load_yaml, properties_folder
-from recbole_routedk.comparison.plan import parse_model
 from recbole_routedk.registry import model_names
 
 BENCHMARKS = sorted((properties_folder() / "benchmark").glob("*.yaml"))
 
 
-def names(path: Path) -> list[str]:
-    return [parse_model(spec)[0] for spec in shared_setting("model", [path])]
-
-
 @pytest.mark.parametrize("path", BENCHMARKS, ids=lambda path: path.stem)
 def test_a_benchmark_has_settings_that_all_its_models_take(path: Path) -> None:
-    for name in names(path):
-        Config(name, "bundle-mini", [path], companions=names(path))
+    for run in make_plan(Given([path]), None, None).runs:
+        # The public data sets are not in the checkout.
+        assert replace(run, dataset="bundle-mini").config()["model"] == run.model
 
 
 @pytest.mark.parametrize("domain", ["electronic", "clothing"])
-def test_the_field_is_every_model(domain: str) -> None:
+def test_the_field_is_every_model_with_three_seeds(domain: str) -> None:
     path = properties_folder() / "benchmark" / f"{domain}.yaml"
 
-    assert sorted(names(path)) == model_names()
-    assert load_yaml(path)["dataset"] == domain
+    plan = make_plan(Given([path]), None, None)
+
+    assert {run.model for run in plan.runs} == set(model_names())
+    assert {run.dataset for run in plan.runs} == {domain}
+    assert Counter(run.own["seed"] for run in plan.runs) == dict.fromkeys((2020, 2021, 2022), len(plan.runs) // 3)
     assert load_yaml(path)["resume"] is True
