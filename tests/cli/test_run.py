@@ -13,6 +13,8 @@ from recbole_routedk import plugins
 from recbole_routedk.cli import dispatch
 from recbole_routedk.cli.run import parse_settings
 from recbole_routedk.errors import UserError
+from recbole_routedk.literals import load_yaml, properties_folder
+from recbole_routedk.registry import about_model, model_names, model_schema
 
 ROOT = Path(__file__).parents[2]
 
@@ -66,7 +68,8 @@ def test_run_then_evaluate_what_was_saved(toy_data: Path, toy_models: None, caps
     assert [row[:2] for row in rows[2:4]] == [["Threshold", "1.000"], ["Counting", "0.739"]]
 
     exact = json.loads(Path("output/toy/leaderboard.json").read_text(encoding="utf-8"))["results"]
-    assert dispatch.main(["run", f"--checkpoint={exact[0]['run_folder']}", "--evaluate_only"]) == 0
+    (folder,) = [result["run_folder"] for result in exact if result["model"] == "Threshold"]
+    assert dispatch.main(["run", f"--checkpoint={folder}", "--evaluate_only"]) == 0
     rows = [line.split() for line in capsys.readouterr().out.splitlines()]
     assert rows[2][:2] == ["Threshold", "1.000"]
 
@@ -133,8 +136,28 @@ def test_help_names_commands_models_and_data_sets(
 
     assert dispatch.main(["run", "--help"]) == 0
     shown = capsys.readouterr().out
-    assert "Counting, Threshold" in shown
+    assert "  Counting\n  Threshold\n" in shown
     assert "bundle-mini" in shown
+
+
+def test_help_explains_every_setting_with_its_default_and_what_it_may_be(capsys: pytest.CaptureFixture[str]) -> None:
+    assert dispatch.main(["run", "--help"]) == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    for name in model_names():
+        assert about_model(name).split()[0] in shown
+        assert all(f"--{key}=" in shown for key in model_schema(name)), name
+    assert all(f"--{key}=" in shown for key in load_yaml(properties_folder() / "overall.yaml"))
+    assert "--warmup_ratio=0.05 a number from 0 to 1: share of the steps of a stage in which the rate climbs" in shown
+
+    assert dispatch.main(["run", "--help", "--model=POG"]) == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "--epochs=6 a whole number, at least 0" in shown
+    assert "--lora_rank" not in shown
+
+
+def test_help_on_an_unknown_model_names_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:
+    assert dispatch.main(["run", "--help", "--model=RouteDX"]) == 2
+    assert "Did you mean 'RouteDK'?" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("command", [["run_recbole_routedk.py"], ["-m", "recbole_routedk", "run"]])
