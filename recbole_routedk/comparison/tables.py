@@ -54,13 +54,13 @@ def leaderboard(summary: Summary, decimals: int = 3, style: str = "pipe") -> str
     """
     shown = [key for key in HEADERS if any(key in row.metrics for row in summary.rows)]
     costs = [key for key in COSTS if any(key in row.costs for row in summary.rows)]
-    best = {key: _best(summary.rows, key) for key in shown}
+    best = {key: best_mean(summary.rows, key) for key in shown}
     seeds = any(len(row.seeds) > 1 for row in summary.rows)
     cells = [
         [_escaped(row.name, style)]
         + ([str(len(row.seeds))] if seeds else [])
         + [_metric(row.metrics.get(key), best[key], decimals, style) for key in shown]
-        + [_cost(key, row.costs.get(key)) for key in costs]
+        + [cost_text(key, row.costs.get(key)) for key in costs]
         for row in summary.rows
     ]
     names = [*(["seeds"] if seeds else []), *(HEADERS[key] for key in shown), *(COST_HEADERS[key] for key in costs)]
@@ -74,7 +74,7 @@ def differences_table(rows: Sequence[Row], name: str, decimals: int = 3, style: 
     tests = differences_to(rows, name)
     if not tests:
         return ""
-    cells = [[other] + [_tested(own[metric], decimals) for metric in TESTED] for other, own in tests.items()]
+    cells = [[other] + [test_text(own[metric], decimals) for metric in TESTED] for other, own in tests.items()]
     headers = [f"against {name}", *(HEADERS[metric] for metric in TESTED)]
     return tabulate(cells, headers, tablefmt=style, disable_numparse=True)
 
@@ -118,7 +118,8 @@ def _plain(row: Row) -> dict[str, Any]:
     }
 
 
-def _best(rows: Sequence[Row], key: str) -> float:
+def best_mean(rows: Sequence[Row], key: str) -> float:
+    """The mean of the best row, which is the lowest where less is better."""
     means = [row.metrics[key].mean for row in rows if key in row.metrics]
     return min(means) if key in LESS_IS_BETTER else max(means)
 
@@ -135,14 +136,16 @@ def _metric(spread: Spread | None, best: float, decimals: int, style: str) -> st
     return f"{mean} {sign} {spread.std:.{decimals}f}"
 
 
-def _tested(tested: Tested, decimals: int) -> str:
+def test_text(tested: Tested, decimals: int) -> str:
+    """A difference with its interval and p: "+0.012 [+0.001, +0.020], p 0.030"."""
     gap = tested.difference
     interval = f"[{gap.low:+.{decimals}f}, {gap.high:+.{decimals}f}]"
     p = f"p {tested.adjusted_p:.3f}" if tested.adjusted_p >= 0.001 else "p < 0.001"
     return f"{gap.mean:+.{decimals}f} {interval}, {p}"
 
 
-def _cost(key: str, value: float | None) -> str:
+def cost_text(key: str, value: float | None) -> str:
+    """A mean of ``COSTS`` with its usual digits; "-" where it was not measured."""
     if value is None:
         return "-"
     if key.endswith("parameters"):
