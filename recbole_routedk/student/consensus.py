@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from itertools import combinations
 
 from recbole_routedk.data.session import Bundle
@@ -17,36 +18,62 @@ Utility = Callable[[Sequence[Bundle], Sequence[Bundle]], float]
 """``utility(reference, answer)`` in [0, 1]."""
 
 
-def minimum_bayes_risk(
-    samples: Sequence[Answer], utility: Utility, others: Iterable[Answer] = ()
-) -> tuple[Answer, float]:
-    """Return the candidate with the highest mean utility against all samples, and that mean.
+@dataclass(frozen=True)
+class Advice:
+    """What others answer to the same session, and the share of all votes that they have together, in [0, 1]."""
 
-    Candidates are the samples, the majority vote's answer and ``others``; ties go to the earlier, so that a single
-    sample answers itself with agreement 1.
+    answers: Sequence[Answer] = ()
+    share: float = 0.0
+
+
+NO_ADVICE = Advice()
+
+
+def minimum_bayes_risk(
+    samples: Sequence[Answer], utility: Utility, others: Iterable[Answer] = (), advice: Advice = NO_ADVICE
+) -> tuple[Answer, float]:
+    """Return the candidate with the highest mean utility against all votes, and that mean.
+
+    The samples vote, and where there is advice its answers with their share. Candidates are the samples, the majority
+    vote's answer, the advice and ``others``; ties go to the earlier, so that a single sample answers itself with
+    agreement 1.
     """
-    weights = Counter(samples)
-    candidates = list(weights)
-    voted = _voted(samples, 0.5)
-    candidates += [each for each in dict.fromkeys((voted, *others)) if each and each not in weights]
-    means = [
-        sum(count * utility(sample, candidate) for sample, count in weights.items()) / len(samples)
-        for candidate in candidates
-    ]
-    best = max(range(len(candidates)), key=means.__getitem__)
+    votes = _weights(samples, advice)
+    candidates = list(dict.fromkeys(samples))
+    known = set(candidates)
+    further = dict.fromkeys((_voted(samples, 0.5), *advice.answers, *others))
+    candidates += [each for each in further if each and each not in known]
+    means = [sum(weight * utility(vote, candidate) for vote, weight in votes.items()) for candidate in candidates]
+    # Rounded, so that what is equal is a tie however it was added up.
+    best = max(range(len(candidates)), key=lambda place: round(means[place], 12))
     return candidates[best], means[best]
 
 
+def _weights(samples: Sequence[Answer], advice: Advice) -> dict[Answer, float]:
+    """The weight of each answer that votes; they sum to 1."""
+    share = advice.share if advice.answers else 0.0
+    weights: dict[Answer, float] = {}
+    for answers, whole in ((samples, 1.0 - share), (advice.answers, share)):
+        for answer, count in Counter(answers).items():
+            weights[answer] = weights.get(answer, 0.0) + count * whole / len(answers)
+    return {answer: weight for answer, weight in weights.items() if weight > 0.0}
+
+
 def agreed(
-    samples: Sequence[Answer], method: str, vote_share: float, utility: Utility, others: Iterable[Answer] = ()
+    samples: Sequence[Answer],
+    method: str,
+    vote_share: float,
+    utility: Utility,
+    others: Iterable[Answer] = (),
+    advice: Advice = NO_ADVICE,
 ) -> tuple[Answer, float]:
     """Return the answer that samples come to by ``method``, vote or mbr, and how far they agree, in [0, 1].
 
-    ``vote_share`` is that of ``bundle_vote``, ``others`` are further candidates of ``minimum_bayes_risk``.
+    ``vote_share`` is that of ``bundle_vote``; ``others`` and ``advice`` are for ``minimum_bayes_risk``.
     """
     if method == "vote":
         return bundle_vote(samples, vote_share)
-    return minimum_bayes_risk(samples, utility, others)
+    return minimum_bayes_risk(samples, utility, others, advice)
 
 
 def paired_groups(samples: Sequence[Answer], share: float) -> Answer:

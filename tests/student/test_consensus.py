@@ -6,7 +6,7 @@ import pytest
 
 from recbole_routedk.data.session import Bundle
 from recbole_routedk.evaluation.metrics import matched_f1
-from recbole_routedk.student.consensus import Answer, bundle_vote, minimum_bayes_risk, paired_groups
+from recbole_routedk.student.consensus import Advice, Answer, agreed, bundle_vote, minimum_bayes_risk, paired_groups
 
 AB, CD, EF, GH = (frozenset(pair) for pair in ((0, 1), (2, 3), (4, 5), (6, 7)))
 
@@ -39,6 +39,23 @@ def test_mbr_gives_ties_to_the_earlier_sample() -> None:
 @pytest.mark.parametrize("consensus", [lambda s: minimum_bayes_risk(s, matched_f1), lambda s: bundle_vote(s, 0.5)])
 def test_a_single_sample_answers_itself_with_agreement_one(consensus) -> None:  # type: ignore[no-untyped-def]
     assert consensus([(AB, EF)]) == ((AB, EF), 1.0)
+
+
+def test_advice_votes_with_its_share_and_can_be_answered() -> None:
+    samples: list[Answer] = [(AB,), (AB,)]
+    # (CD): 0.6 of the votes; (AB): 0.4.
+    assert minimum_bayes_risk(samples, exact_f1, advice=Advice([(CD,)], 0.6)) == ((CD,), pytest.approx(0.6))
+    assert minimum_bayes_risk(samples, exact_f1, advice=Advice([(CD,)], 0.4)) == ((AB,), pytest.approx(0.6))
+    # Two advisers share the 0.6: (AB) has 0.4 + 0.3 / 3 * 2 = 0.6 with (AB, EF) meeting it half, 2/3.
+    answer, agreement = minimum_bayes_risk(samples, exact_f1, advice=Advice([(CD,), (AB, EF)], 0.6))
+    assert (answer, agreement) == ((AB,), pytest.approx(0.4 + 0.3 * 2 / 3))
+
+
+def test_without_a_share_or_without_advice_the_samples_decide() -> None:
+    samples: list[Answer] = [(AB,), (AB,), (CD,)]
+    for advice in (Advice([(EF,)], 0.0), Advice([], 0.9)):
+        assert minimum_bayes_risk(samples, exact_f1, advice=advice) == ((AB,), pytest.approx(2 / 3))
+    assert agreed(samples, "vote", 0.5, exact_f1, advice=Advice([(EF,)], 0.9)) == bundle_vote(samples, 0.5)
 
 
 def test_vote_keeps_the_bundles_that_reach_the_share_in_canonical_order() -> None:

@@ -12,7 +12,7 @@ from recbole_routedk.data.answers import parse_answer
 from recbole_routedk.data.prompts import PromptEncoder
 from recbole_routedk.data.session import Generation, Session
 from recbole_routedk.evaluation.metrics import matched_f1
-from recbole_routedk.student.consensus import Answer, agreed
+from recbole_routedk.student.consensus import NO_ADVICE, Advice, Answer, agreed
 from recbole_routedk.student.decoding import Alphabet, SamplingSettings, decode_constrained, decode_free
 from recbole_routedk.student.routed_student import Prefill, RoutedStudent
 
@@ -50,6 +50,7 @@ class Answerer:
         gates: Tensor,
         sampling: SamplingSettings,
         thinks_first: bool = False,
+        advice: Sequence[Advice] = (),
     ) -> list[Generation]:
         """Answer each session.
 
@@ -58,6 +59,7 @@ class Answerer:
             suffixes: what follows the items; it asks for the bundles or, with ``thinks_first``, for a thought.
             gates: the experts' weights [sessions, E], or [sessions, layers, E].
             thinks_first: the student first writes a thought, greedily, and reads the question for the bundles after it.
+            advice: of others about each session, where there is any; it votes with the samples.
         """
         last_hidden = self._extend(prefill, suffixes, gates)
         if thinks_first:
@@ -75,9 +77,10 @@ class Answerer:
             Alphabet(self._prompts.label_ids, self._prompts.separator_id, self._prompts.end_id),
             sampling,
         )
+        agreements = map(self._agree, samples, advice or [NO_ADVICE] * len(samples))
         return [
             Generation(bundles, gates=row, score=agreement)
-            for (bundles, agreement), row in zip(map(self._agree, samples), shown_gates(gates), strict=True)
+            for (bundles, agreement), row in zip(agreements, shown_gates(gates), strict=True)
         ]
 
     def _extend(self, prefill: Prefill, rows: Sequence[Sequence[int]], gates: Tensor) -> Tensor:
@@ -92,8 +95,9 @@ class Answerer:
         # What looks like the end of all text must not stay in the middle of the prompt.
         return [[token for token in tokens if token != self._prompts.end_id] for tokens in written]
 
-    def _agree(self, samples: Sequence[Answer]) -> tuple[Answer, float]:
-        return agreed(samples, self._settings.consensus, self._settings.vote_share, matched_f1)
+    def _agree(self, samples: Sequence[Answer], advice: Advice) -> tuple[Answer, float]:
+        settings = self._settings
+        return agreed(samples, settings.consensus, settings.vote_share, matched_f1, advice=advice)
 
     def _free(
         self, sessions: Sequence[Session], prefill: Prefill, last_hidden: Tensor, gates: Tensor, budget: int

@@ -22,6 +22,7 @@ from recbole_routedk.model.language.reader import Reader
 from recbole_routedk.model.views import Example, ViewSettings, knowledge, knowledge_text
 from recbole_routedk.student.adapters import LoraSettings, save_expert
 from recbole_routedk.student.backbone import load_student
+from recbole_routedk.student.consensus import NO_ADVICE, Advice
 from recbole_routedk.student.decoding import SamplingSettings
 from recbole_routedk.student.routed_student import Prefill, RoutedStudent
 from recbole_routedk.student.router import constant_gates
@@ -193,7 +194,13 @@ class StudentModel(BundleGenerator):
         prefill = self.student.read_prefix([self.prompts.prefix(session) for session in sessions])
         suffixes = [self.encoder.suffix(example, self.inference) for example in examples]
         thinks_first = self.inference.writes is not None
-        return self.answerer.answer(sessions, prefill, suffixes, self.gates(prefill), self.sampling(), thinks_first)
+        return self.answerer.answer(
+            sessions, prefill, suffixes, self.gates(prefill), self.sampling(), thinks_first, self.advice(examples)
+        )
+
+    def advice(self, examples: Sequence[Example]) -> list[Advice]:
+        """What others answer to each session, to vote with the samples; nobody here."""
+        return [NO_ADVICE] * len(examples)
 
     def gates(self, prefill: Prefill) -> Tensor:
         """The experts' weights [batch, E] at inference for prompts of which the items are read; equal ones here."""
