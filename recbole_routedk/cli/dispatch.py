@@ -19,9 +19,10 @@ COMMANDS = {
     "convert": "turn CSV files or JSON lines of sessions and bundles into a data set",
     "generate": "answer new sessions with a saved run: JSON lines in, JSON lines out",
     "doctor": "check versions, settings, data set, student, GPU, disk and endpoint, and say how to mend them",
+    "export": "hand a trained student on as PEFT adapters, one static LoRA or merged weights",
     "evaluate": "score a file of predictions with every metric",
 }
-READ_THEMSELVES = ("run", "tune", "distill", "generate", "doctor")
+READ_THEMSELVES = ("run", "tune", "distill", "generate", "export", "doctor")
 """Commands whose settings are no fixed list of options."""
 UNRESOLVED = {"recbole": "pip install --no-deps recbole==1.2.1"}
 """Packages that ``pip install recbole_routedk`` cannot bring, and what does (requirements/no-deps.txt)."""
