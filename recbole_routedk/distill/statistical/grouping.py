@@ -1,19 +1,12 @@
-"""From affinities to candidate bundles: agglomerative clustering, cut where training sessions are answered best."""
+"""From affinities to candidate bundles: agglomerative clustering, cut at a threshold."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-import numpy as np
 from scipy.cluster.hierarchy import linkage
 from scipy.spatial.distance import squareform
 
-from recbole_routedk.data.session import Bundle, LabelledSession
+from recbole_routedk.data.session import Bundle
 from recbole_routedk.distill.knowledge import Floats
-from recbole_routedk.distill.statistical.pairs import Ints
-from recbole_routedk.evaluation.metrics import score_sessions
-
-THRESHOLDS = tuple(round(0.10 + 0.02 * step, 2) for step in range(31))
 
 
 def group_items(affinities: Floats, threshold: float, kind: str = "average") -> tuple[Bundle, ...]:
@@ -44,28 +37,3 @@ def merges(affinities: Floats, kind: str = "average") -> list[tuple[float, tuple
         groups = sorted((group for group in clusters.values() if len(group) > 1), key=sorted)
         cuts.append((1.0 - float(height), tuple(groups)))
     return cuts
-
-
-class GroupThreshold:
-    """The threshold with the best mean of MatchedF1 + BundleF1 on out-of-fold training sessions."""
-
-    def __init__(self, affinities: Sequence[Floats], train: Sequence[LabelledSession]) -> None:
-        self._utility = np.zeros((len(train), len(THRESHOLDS)))
-        for row, (matrix, labelled) in enumerate(zip(affinities, train, strict=True)):
-            for step, (affinity, groups) in enumerate(merges(matrix)):
-                scores = score_sessions([labelled.bundles], [groups])
-                # These groups answer every threshold from here down to the next merge, the first pair any.
-                columns = np.array([step == 0 or threshold <= affinity + 1e-9 for threshold in THRESHOLDS])
-                self._utility[row, columns] = scores["matchedf1"] + scores["bundlef1"]
-
-    def best(self) -> float:
-        """Return the threshold chosen on all training sessions."""
-        return THRESHOLDS[int(self._utility.mean(0).argmax())]
-
-    def best_out_of_fold(self, folds: Ints) -> list[float]:
-        """Return for each training session the threshold chosen on the other folds."""
-        chosen = {}
-        for fold in np.unique(folds):
-            others = self._utility[folds != fold]
-            chosen[fold] = THRESHOLDS[int(others.mean(0).argmax())] if len(others) else self.best()
-        return [chosen[fold] for fold in folds]

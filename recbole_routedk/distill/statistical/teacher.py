@@ -10,16 +10,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from recbole_routedk.data.session import Bundle, LabelledSession, Session
+from recbole_routedk.data.session import LabelledSession, Session
 from recbole_routedk.distill.encoder import SentenceEncoder, title_encoder
 from recbole_routedk.distill.knowledge import Floats, Thought
 from recbole_routedk.distill.statistical.affinity import AffinityModel
-from recbole_routedk.distill.statistical.grouping import GroupThreshold, group_items
+from recbole_routedk.distill.statistical.drawing import Grouping, best_grouping
 from recbole_routedk.distill.statistical.intents import IntentBank
 from recbole_routedk.distill.statistical.pair_patterns import PairPatterns, frequent_words
 from recbole_routedk.distill.statistical.pairs import FOLDS, session_folds
 from recbole_routedk.distill.statistical.traits import CATEGORY_DEPTH, ItemTraits, TraitReader
 from recbole_routedk.errors import UserError
+from recbole_routedk.progress import progress_bar
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ class StatisticalTeacher:
         self._encoder = encoder
 
     def fit(self, train: Sequence[LabelledSession]) -> None:
-        """Learn affinities, the grouping and intents from labelled training sessions.
+        """Learn affinities and intents from labelled training sessions.
 
         Raises UserError when there are fewer than two sessions or none holds a bundle.
         """
@@ -52,7 +53,6 @@ class StatisticalTeacher:
         self.folds = session_folds(len(train), self._config.folds, self._config.seed)
         self._affinity = AffinityModel(self._encoder, self._config.category_depth, self._config.seed)
         self._affinity.fit(train, self.folds)
-        self._threshold = GroupThreshold(self._affinity.out_of_fold(), train)
         self._intents = IntentBank(train, self.folds, self._encoder)
         self.traits = TraitReader(self._affinity.categories, self._sessions)
         self.pair_patterns = PairPatterns(frequent_words(self._sessions))
@@ -70,40 +70,40 @@ class StatisticalTeacher:
 
     def think(self, sessions: Sequence[Session]) -> list[Thought]:
         """Return a thought for each session; no label is needed."""
-        traits = self.traits.read(sessions)
-        threshold = self._threshold.best()
         affinities = self._affinity.predict(sessions)
-        return [
-            self._thought(session, matrix, threshold, own, None)
-            for session, matrix, own in zip(sessions, affinities, traits, strict=True)
-        ]
+        rows = zip(sessions, affinities, self._grouped(sessions, affinities), self.traits.read(sessions), strict=True)
+        return [self._thought(*row, None) for row in rows]
 
     def think_training(self) -> list[Thought]:
         """Return a thought for each training session, in the order of ``fit``, out-of-fold."""
+        affinities = self._affinity.out_of_fold()
         rows = zip(
             self._sessions,
-            self._affinity.out_of_fold(),
-            self._threshold.best_out_of_fold(self.folds),
+            affinities,
+            self._grouped(self._sessions, affinities),
             self.traits.training,
             self.folds.tolist(),
             strict=True,
         )
         return [self._thought(*row) for row in rows]
 
-    def _thought(
-        self, session: Session, affinities: Floats, threshold: float, traits: ItemTraits, fold: int | None
-    ) -> Thought:
-        return self._described(session, affinities, group_items(affinities, threshold), traits, fold)
+    def _grouped(self, sessions: Sequence[Session], affinities: Sequence[Floats]) -> list[Grouping]:
+        groups = []
+        with progress_bar(len(sessions), "Teacher groups items", "session") as bar:
+            for session, matrix in zip(sessions, affinities, strict=True):
+                groups.append(best_grouping(session, matrix, self._config.seed))
+                bar.update()
+        return groups
 
     def explain(self, labelled: LabelledSession, thought: Thought) -> Thought:
         """Return the thought about a session led to its gold bundles, with an intent for each."""
         (place,) = self.training_places([labelled.session])
         (traits,) = self.traits_of([labelled.session])
         fold = None if place is None else int(self.folds[place])
-        return self._described(labelled.session, thought.affinities, labelled.bundles, traits, fold)
+        return self._thought(labelled.session, thought.affinities, labelled.bundles, traits, fold)
 
-    def _described(
-        self, session: Session, affinities: Floats, groups: tuple[Bundle, ...], traits: ItemTraits, fold: int | None
+    def _thought(
+        self, session: Session, affinities: Floats, groups: Grouping, traits: ItemTraits, fold: int | None
     ) -> Thought:
         intents = tuple(self._intents.phrase(session, group, traits.categories, fold) for group in groups)
         return Thought(affinities, groups, intents)

@@ -1,11 +1,10 @@
-"""Groups from affinities, and the threshold chosen on training sessions."""
+"""Groups from affinities."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from recbole_routedk.data.session import Item, LabelledSession, Session
-from recbole_routedk.distill.statistical.grouping import THRESHOLDS, GroupThreshold, group_items
+from recbole_routedk.distill.statistical.grouping import group_items
 
 AFFINITIES = np.array(
     [
@@ -33,16 +32,3 @@ def test_several_groups_and_too_short_sessions() -> None:
     assert group_items(apart, 0.5) == (frozenset({0, 1}), frozenset({2, 3}))
     assert group_items(np.zeros((1, 1)), 0.5) == ()
     assert group_items(np.zeros((0, 0)), 0.5) == ()
-
-
-def test_the_threshold_is_the_one_that_finds_the_training_bundles() -> None:
-    session = Session("s", tuple(Item(str(place), "title") for place in range(4)))
-    pair = LabelledSession(session, (frozenset({0, 1}),))
-    triple = LabelledSession(session, (frozenset({0, 1, 2}),))
-    folds = np.array([0, 0, 1])
-    chosen = GroupThreshold([AFFINITIES] * 3, [triple, triple, pair])
-    assert group_items(AFFINITIES, chosen.best()) == triple.bundles
-    assert chosen.best() in THRESHOLDS
-    # Each session is grouped by the threshold of the other fold's sessions.
-    groups = [group_items(AFFINITIES, threshold) for threshold in chosen.best_out_of_fold(folds)]
-    assert groups == [pair.bundles, pair.bundles, triple.bundles]
