@@ -69,7 +69,7 @@ HELP = {
     "repeats": "how often each contestant is timed",
     "batch": "sessions in a batch, where a row does not say",
     "sessions": "at most so many sessions of a split",
-    "checkpoint": "evaluate: folder of a finished run, in place of training for one epoch",
+    "checkpoint": "evaluate, injection: folder of a finished run, in place of training for one epoch",
     "rows": "names of rows, with commas between; all unless it is given",
     "json": "the file to write",
     "alone": argparse.SUPPRESS,

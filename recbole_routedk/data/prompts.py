@@ -70,7 +70,7 @@ class PromptEncoder:
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase, title_tokens: int, max_items: int) -> None:
         self._tokenizer = tokenizer
-        self._title_tokens = title_tokens
+        self.title_tokens = title_tokens
         self.max_items = max_items
         self._begins_text = self._tokens("A") not in [self._tokens(mark + "A")[-1:] for mark in _MARKS]
         self._never_in_text = _line_breaks(tokenizer) | set(tokenizer.all_special_ids)
@@ -151,8 +151,12 @@ class PromptEncoder:
         return [token for token in self._encode(text) if token not in self._never_in_text]
 
     def _encode_title_uncached(self, title: str) -> tuple[int, ...]:
-        text = clean_title(title)[: _CHARACTERS_PER_TOKEN * self._title_tokens]
-        return tuple(self._encode_untrusted(" " + text)[: self._title_tokens])
+        text = clean_title(title)[: _CHARACTERS_PER_TOKEN * self.title_tokens]
+        return tuple(self._encode_untrusted(" " + text)[: self.title_tokens])
+
+    def title_length(self, title: str) -> int:
+        """Return the tokens of a title that is not cut."""
+        return len(self._encode_untrusted(" " + clean_title(title)))
 
     def prefix(self, session: Session) -> list[int]:
         """Return the tokens that list the session's items.
@@ -173,7 +177,7 @@ class PromptEncoder:
 
     def _item_line(self, position: int, item: Item) -> list[int]:
         # Four times what is kept, because cleaning shortens; cut before the cache, which would hold it whole.
-        title = item.title[: 4 * _CHARACTERS_PER_TOKEN * self._title_tokens]
+        title = item.title[: 4 * _CHARACTERS_PER_TOKEN * self.title_tokens]
         return [self.label_ids[position], *self._colon, *self._encode_title(title), *self._newline]
 
     def suffix(self, knowledge: Sequence[Part] = (), ask: str = ASK) -> list[int]:
