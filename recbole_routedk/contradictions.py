@@ -45,12 +45,12 @@ def _views(settings: Settings) -> Iterator[str]:
         return
     expert = settings.get("fusion")
     read = [] if expert == "base" else [READ_BY[expert]] if expert in READ_BY else settings["inference_view"]
-    key = f"fusion: {expert}" if expert in READ_BY else f"inference_view: {', '.join(read)}"
+    reader = f"fusion: {expert}" if expert in READ_BY else f"inference_view: {', '.join(read)}"
     missing = [each for each in read if each not in settings["knowledge_format"]]
     if missing:
         yield (
-            f"{key} reads {', '.join(missing)} at inference, which knowledge_format "
-            f"({', '.join(settings['knowledge_format']) or 'empty'}) does not take; add it there or do not read it"
+            f"knowledge_format: {', '.join(missing)} is read at inference and has to be in it ({reader}; "
+            f"knowledge_format: {', '.join(settings['knowledge_format']) or 'empty'})"
         )
 
 
@@ -59,8 +59,8 @@ def _thoughts(settings: Settings) -> Iterator[str]:
     if use is not None and source not in SOURCES_OF_USE[use]:
         why = "learns no target" if use == "icl" else "has thoughts as a target and no thought in the prompt"
         yield (
-            f"thought_source: {source} does not go with knowledge_use: {use}, which {why}; "
-            f"take one of {', '.join(SOURCES_OF_USE[use])}"
+            f"thought_source: {source} does not go with knowledge_use={use}; "
+            f"take one of {', '.join(SOURCES_OF_USE[use])}, since {use} {why}"
         )
     who = settings.get("answered_by", "student")
     if source in WRITTEN_BY_STUDENT and who != "student" and "thoughts" in settings["knowledge_format"]:
@@ -72,15 +72,16 @@ def _thoughts(settings: Settings) -> Iterator[str]:
 
 def _respondent(settings: Settings) -> Iterator[str]:
     who = settings.get("answered_by")
-    if who == "statistical":
-        yield "answered_by: the statistical teacher holds no conversations; take student or a language model"
-    if who == "local" and "fine_tuning_budget" in settings:
+    tuned = "fine_tuning_budget" in settings
+    if who == "statistical" and not tuned:
+        yield "answered_by: the statistical teacher holds no conversations; take student, openai or local"
+    if who in ("statistical", "local") and tuned:
         yield (
-            "answered_by: local cannot be tuned; openai tunes a model behind an endpoint, student one on this machine "
+            f"answered_by: {who} cannot be tuned; openai tunes a model behind an endpoint, student one on this machine "
             "(--student takes any causal language model)"
         )
     if who == "openai" and settings["epochs"] < 1 and settings.get("fine_tuned_model") == "":
-        yield "epochs: 0 with answered_by: openai, but a fine-tuning job makes at least 1"
+        yield "epochs: a fine-tuning job makes at least 1, and answered_by is openai"
 
 
 def _clipping(settings: Settings) -> Iterator[str]:

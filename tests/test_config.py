@@ -20,10 +20,7 @@ from recbole_routedk.errors import UserError
 from recbole_routedk.model.content import CONTENTS
 from recbole_routedk.model.language.lessons import THOUGHT_SOURCES
 from recbole_routedk.model.routedk import EXPERTS
-from recbole_routedk.model.statistical.bbpr import SEARCHES
-from recbole_routedk.model.statistical.byob import REWARDS
 from recbole_routedk.model.statistical.clustering import LINKAGES
-from recbole_routedk.model.statistical.stock_bundler import INTERACTIONS
 from recbole_routedk.registry import model_names, model_schema
 
 
@@ -214,6 +211,29 @@ def test_a_class_serves_as_model_without_yaml(toy_data: Path) -> None:
     assert config.model_class is Counting
 
 
+@pytest.mark.parametrize(
+    "model, texts, message",
+    [
+        ("BBPR", {"search": "anneal"}, "search has to be one of greedy, annealed, not 'anneal'. Did you mean"),
+        ("BYOB", {"reward": "sparse"}, "reward has to be one of dense, terminal"),
+        ("StockBundler", {"interactions": "baskets"}, "interactions has to be one of bundle, session"),
+        ("StockBundler", {"neighbours": "0"}, "neighbours has to be a whole number, at least 1"),
+        ("TitleCluster", {"linkages": "average,ward"}, "linkages has to be one or more of average, complete, single"),
+        ("TitleCluster", {"linkages": "[]"}, "linkages has to be one or more of average, complete, single"),
+        ("Freq", {"student": "x"}, "student is a setting of AICL, BBPR"),
+    ],
+)
+def test_settings_of_a_model_are_checked_before_it_is_loaded(
+    toy_data: Path, monkeypatch: pytest.MonkeyPatch, model: str, texts: dict[str, str], message: str
+) -> None:
+    monkeypatch.setattr("recbole_routedk.config.resolve_model", lambda name: pytest.fail(f"{name} was loaded"))
+
+    with pytest.raises(UserError) as error:
+        Config(model, "toy", None, {"data_path": str(toy_data)}, texts)
+
+    assert message in str(error.value)
+
+
 # Teachers and their knowledge ---------------------------------------------------------------------
 
 
@@ -313,12 +333,9 @@ def test_what_a_setting_may_be_is_what_the_parts_know() -> None:
         "content": CONTENTS,
         "fusion": [*EXPERTS, "routed", "uniform", "naive"],
         "inference_view": FORMATS,
-        "interactions": INTERACTIONS,
         "knowledge_format": FORMATS,
         "knowledge_sampling": STRATEGIES,
         "linkages": LINKAGES,
-        "reward": REWARDS,
-        "search": SEARCHES,
         "thought_check": THOUGHT_CHECKS,
         "thought_source": THOUGHT_SOURCES,
     }

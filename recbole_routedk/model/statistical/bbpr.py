@@ -14,7 +14,6 @@ from torch.nn.functional import logsigmoid
 
 from recbole_routedk.data.session import Bundle, Generation, LabelledSession, Session
 from recbole_routedk.distill.knowledge import Floats
-from recbole_routedk.errors import UserError
 from recbole_routedk.evaluation.metrics import matched_f1
 from recbole_routedk.model.bundle_generator import BundleGenerator
 from recbole_routedk.model.content import content_of
@@ -28,7 +27,6 @@ from recbole_routedk.model.statistical.bundle_search import (
 from recbole_routedk.model.statistical.corruption import worse_bundles
 from recbole_routedk.model.statistical.session_tensors import gold_rows, item_vectors, padded, present_flags
 
-SEARCHES = ("greedy", "annealed")
 _SIZES = 20  # larger bundles share a size term
 _QUANTILES = 41
 _BONUSES = (0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0)
@@ -57,8 +55,6 @@ class BBPR(BundleGenerator):
 
     def __init__(self, config: Any, dataset: Any) -> None:
         super().__init__(config, dataset)
-        if config["search"] not in SEARCHES:
-            raise UserError(f"search: {config['search']!r} is none of {', '.join(SEARCHES)}")
         self._content = content_of(config, dataset.labelled_sessions)
         width, rank = self._content.width, config["factors"]
         self.dropout = nn.Dropout(config["dropout"])

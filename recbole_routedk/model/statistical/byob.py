@@ -11,7 +11,6 @@ from torch import Tensor
 from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
 from recbole_routedk.data.session import Generation, LabelledSession, Session
-from recbole_routedk.errors import UserError
 from recbole_routedk.evaluation.metrics import matched_f1
 from recbole_routedk.model.bundle_generator import BundleGenerator, TrainingStage
 from recbole_routedk.model.content import content_of
@@ -31,7 +30,6 @@ from recbole_routedk.model.statistical.session_tensors import gold_rows, item_ve
 from recbole_routedk.progress import progress_bar
 from recbole_routedk.student.consensus import minimum_bayes_risk
 
-REWARDS = ("dense", "terminal")
 _IMITATION, _REINFORCEMENT = "imitation", "ppo"
 _PLAYED_AT_ONCE = 64  # sessions
 
@@ -57,8 +55,6 @@ class BYOB(BundleGenerator):
 
     def __init__(self, config: Any, dataset: Any) -> None:
         super().__init__(config, dataset)
-        if config["reward"] not in REWARDS:
-            raise UserError(f"reward: {config['reward']!r} is none of {', '.join(REWARDS)}")
         self._content = content_of(config, dataset.labelled_sessions)
         self.policy = PointerPolicy(
             self._content.width,

@@ -10,7 +10,6 @@ import numpy as np
 from recbole_routedk.data.session import Bundle
 from recbole_routedk.distill.knowledge import Floats
 from recbole_routedk.distill.statistical.grouping import group_items, merges
-from recbole_routedk.errors import UserError
 from recbole_routedk.evaluation.metrics import Bundles, matched_f1
 
 LINKAGES = ("average", "complete", "single")
@@ -31,13 +30,6 @@ class Cut:
         item has no bundle.
         """
         return group_items(similarities, self.threshold, self.linkage)
-
-
-def checked_linkages(given: Sequence[str]) -> tuple[str, ...]:
-    """Return the setting ``linkages``; UserError where it names none, or one that needs vectors, such as ward."""
-    if not given or not set(given) <= set(LINKAGES):
-        raise UserError(f"linkages has to be one or more of {', '.join(LINKAGES)}, not {list(given)}")
-    return tuple(given)
 
 
 class CutChooser:

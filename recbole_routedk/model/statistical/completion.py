@@ -12,7 +12,6 @@ from torch import Tensor
 
 from recbole_routedk.data.session import Generation, LabelledSession, Session
 from recbole_routedk.distill.knowledge import Floats
-from recbole_routedk.errors import UserError
 from recbole_routedk.model.bundle_generator import BundleGenerator
 from recbole_routedk.model.content import content_of
 from recbole_routedk.model.statistical.growing import CandidateScorer, Growth, GrowthThresholds, Partial
@@ -36,8 +35,6 @@ class BundleCompletion(BundleGenerator):
 
     def __init__(self, config: Any, dataset: Any) -> None:
         super().__init__(config, dataset)
-        if config["heads"] < 1 or config["width"] % config["heads"]:
-            raise UserError(f"heads: {config['heads']} does not divide width: {config['width']}; choose one that does")
         self.content = content_of(config, dataset.labelled_sessions)
         self._thresholds = GrowthThresholds()
         self._training_items: ItemBatch | None = None

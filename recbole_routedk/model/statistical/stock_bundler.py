@@ -16,14 +16,13 @@ from recbole_routedk.distill.knowledge import Floats
 from recbole_routedk.errors import UserError
 from recbole_routedk.model.bundle_generator import BundleGenerator
 from recbole_routedk.model.content import Content, content_of
-from recbole_routedk.model.statistical.clustering import Cut, CutChooser, checked_linkages
+from recbole_routedk.model.statistical.clustering import Cut, CutChooser
 from recbole_routedk.model.statistical.stock_models import stock_model_class, stock_settings
 from recbole_routedk.model.statistical.stock_training import item_score_vectors
 from recbole_routedk.model.statistical.title_cluster import title_similarities
 from recbole_routedk.progress import progress_bar
 
 WEIGHTS = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
-INTERACTIONS = ("bundle", "session")
 _PASSED_ON = ("epochs", "learner", "learning_rate", "reproducibility", "seed", "train_batch_size", "weight_decay")
 
 
@@ -48,11 +47,7 @@ class StockBundler(BundleGenerator):
         super().__init__(config, dataset)
         self._base = stock_model_class(config["base_model"])
         self._base_settings = stock_settings(self._base.__name__, config["base_settings"])
-        self._linkages = checked_linkages(config["linkages"])
-        if config["interactions"] not in INTERACTIONS:
-            raise UserError(f"interactions has to be one of {', '.join(INTERACTIONS)}, not {config['interactions']!r}")
-        if config["neighbours"] < 1 or config["neighbour_sharpness"] < 0:
-            raise UserError("neighbours has to be at least 1 and neighbour_sharpness at least 0")
+        self._linkages = tuple(config["linkages"])
         self.register_buffer("item_vectors", torch.zeros(0, 0))
         self._content: Content | None = None
         self._seen: SeenItems | None = None

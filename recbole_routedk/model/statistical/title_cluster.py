@@ -10,7 +10,7 @@ from recbole_routedk.data.session import Generation, LabelledSession, Session
 from recbole_routedk.distill.knowledge import Floats
 from recbole_routedk.model.bundle_generator import BundleGenerator
 from recbole_routedk.model.content import Content, content_of
-from recbole_routedk.model.statistical.clustering import Cut, CutChooser, checked_linkages
+from recbole_routedk.model.statistical.clustering import Cut, CutChooser
 
 
 class TitleCluster(BundleGenerator):
@@ -26,7 +26,7 @@ class TitleCluster(BundleGenerator):
 
     def __init__(self, config: Any, dataset: Any) -> None:
         super().__init__(config, dataset)
-        self._linkages = checked_linkages(config["linkages"])
+        self._linkages = tuple(config["linkages"])
         self._content: Content | None = None
         self._cut = Cut()
 

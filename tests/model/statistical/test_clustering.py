@@ -8,9 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recbole_routedk.data.session import Bundle
-from recbole_routedk.errors import UserError
 from recbole_routedk.evaluation.metrics import matched_f1
-from recbole_routedk.model.statistical.clustering import LINKAGES, Cut, CutChooser, checked_linkages
+from recbole_routedk.model.statistical.clustering import LINKAGES, Cut, CutChooser
 
 # A chain: 0 and 1 are close, 1 and 2 less so, 0 and 2 not at all; 3 is far from all.
 CHAIN = np.array(
@@ -63,12 +62,6 @@ def test_the_linkage_is_chosen_too() -> None:
 def test_sessions_without_two_items_choose_nothing() -> None:
     assert CutChooser([]).choose([]) == (Cut(), 0.0)
     assert CutChooser([[]]).choose([np.ones((1, 1))]) == (Cut(), 0.0)
-
-
-@pytest.mark.parametrize("given", [[], ["average", "ward"]])
-def test_unknown_linkages_are_refused(given: list[str]) -> None:
-    with pytest.raises(UserError, match="average, complete, single"):
-        checked_linkages(given)
 
 
 @settings(max_examples=15, deadline=None)

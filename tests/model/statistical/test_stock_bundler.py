@@ -119,9 +119,6 @@ def test_an_unseen_item_borrows_from_its_nearest_and_a_seen_one_has_its_own() ->
     [
         ({"base_model": "ItemKN"}, "Did you mean 'ItemKNN'"),
         ({"base_settings": {"kk": 3}}, "base_settings of ItemKNN: there is no setting 'kk'"),
-        ({"interactions": "baskets"}, "interactions has to be one of bundle, session"),
-        ({"linkages": ["ward"]}, "linkages has to be"),
-        ({"neighbours": 0}, "neighbours has to be at least 1"),
     ],
 )
 def test_settings_are_refused_before_anything_is_trained(settings: dict[str, Any], message: str) -> None:
