@@ -268,7 +268,7 @@ def test_the_key_is_nowhere(words: list[str], toy_data: Path, capsys: pytest.Cap
     [
         (["--teacher=opnai"], "no teacher 'opnai'. Did you mean 'openai'"),
         (["--knowledge_formt=rules"], "Did you mean 'knowledge_format'"),
-        (["--knowledge_format=poems"], "one of patterns, rules, thoughts, not 'poems'"),
+        (["--knowledge_format=poems"], "some of patterns, rules, thoughts, not 'poems'"),
         (["--openai_api_key=sk-1"], "put the key into an environment variable"),
         (["--teacher_model=m"], "teacher_model is a setting of the teacher"),
         (["--model=Freq"], "Freq reads no knowledge"),
