@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from huggingface_hub import HfApi
-from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalTokenNotFoundError
+from huggingface_hub.errors import HFValidationError, HTTPError, LocalTokenNotFoundError
 from huggingface_hub.utils import validate_repo_id
 
 from recbole_routedk.errors import UserError
@@ -31,9 +31,9 @@ def push(folder: Path, name: str) -> str:
     try:
         address = api.create_repo(name, private=True, exist_ok=True)
         api.upload_folder(repo_id=name, folder_path=folder, commit_message="Exported by recbole_routedk")
-    except (HfHubHTTPError, LocalTokenNotFoundError, OSError) as error:
+    except (HTTPError, LocalTokenNotFoundError, OSError) as error:  # refusals of the hub, and no way to it
+        reason = " ".join(str(error).split()) or type(error).__name__
         raise UserError(
-            f"--push_to_hub={name}: {str(error).strip() or type(error).__name__}; the export lies in {folder}. Log in "
-            "with `hf auth login`, or set HF_TOKEN"
+            f"--push_to_hub={name}: {reason}; the export lies in {folder}. Log in with `hf auth login`, or set HF_TOKEN"
         ) from None
     return str(address)
