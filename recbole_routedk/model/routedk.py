@@ -3,7 +3,8 @@
 The knowledge of the training sessions is taken once (``prepare``). Stage ``experts`` trains all experts together:
 each session is read in the view of each of them, gated to that expert. Stage ``router`` freezes the experts and
 trains the router through them, on the view that is read at inference. ``predict_bundles`` prefills the items,
-routes, adds the knowledge, and answers by consensus over samples.
+routes, adds the knowledge, and answers by consensus over samples, in which groupings drawn from the teacher's
+affinities have votes too (``teacher_votes``; the paper does not state its inference-time enhancement).
 
 ``fusion`` chooses the ablation: ``routed`` (RouteDK), ``uniform`` (all experts, equal weights), ``base``,
 ``pattern``, ``rule`` or ``thought`` (that expert alone, on its own view), ``naive`` (one LoRA of the same total rank
@@ -20,11 +21,13 @@ import torch
 from torch import Tensor
 
 from recbole_routedk.distill.knowledge import Format
+from recbole_routedk.distill.statistical.drawing import DRAWS, draw_groupings
 from recbole_routedk.errors import UserError
 from recbole_routedk.model.bundle_generator import TrainingStage
 from recbole_routedk.model.language.lessons import Lesson, lessons_of
 from recbole_routedk.model.language.student_model import StudentModel
 from recbole_routedk.model.views import Example
+from recbole_routedk.student.consensus import Advice, Answer
 from recbole_routedk.student.decoding import SamplingSettings
 from recbole_routedk.student.routed_student import Prefill
 from recbole_routedk.student.router import best_expert_loss, make_router
@@ -99,6 +102,17 @@ class RouteDK(StudentModel):
         if self.router is None or self._router_waits:
             return super().gates(prefill)
         return self.router.gates(prefill)
+
+    def advice(self, examples: Sequence[Example]) -> list[Advice]:
+        """Groupings drawn from the affinities of the thoughts that are read, with ``teacher_votes`` of the votes."""
+        share = self.config["teacher_votes"]
+        return [Advice(self._drawn(each), share) for each in examples] if share else super().advice(examples)
+
+    def _drawn(self, example: Example) -> list[Answer]:
+        thought = example.known.thought
+        if thought is None:
+            return []
+        return draw_groupings(example.session, thought.affinities, DRAWS, self.config["seed"])
 
     def sampling(self) -> SamplingSettings:
         """Greedy while the experts train: early epochs are compared on that, which ranks them the same way."""

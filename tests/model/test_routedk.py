@@ -14,7 +14,10 @@ from transformers import AutoModelForCausalLM
 
 from recbole_routedk.data.atomic import SplitSessions
 from recbole_routedk.distill.knowledge import SessionKnowledge
+from recbole_routedk.distill.statistical.drawing import DRAWS, draw_groupings
 from recbole_routedk.errors import UserError
+from recbole_routedk.evaluation.metrics import matched_f1
+from recbole_routedk.model.routedk import RouteDK
 from recbole_routedk.quick_start import load_data_and_model
 
 
@@ -94,6 +97,24 @@ def test_ways_of_answering(finished: dict[str, Any], settings: dict[str, Any]) -
     assert len(generations) == 4
     if settings.get("decoding") != "free":
         assert all(generation.bundles for generation in generations)
+
+
+def test_the_teachers_draws_vote_with_their_share(finished: dict[str, Any]) -> None:
+    answers = {}
+    for share in (0.0, 0.5, 1.0):
+        _, model, _, _, _, test = load_data_and_model(finished["run_folder"], {"teacher_votes": share})
+        sessions = [labelled.session for labelled in test.bundle_dataset.labelled_sessions]
+        answers[share] = [generation.bundles for generation in model.predict_bundles(sessions)]
+
+    # With all votes, the answer is what the drawn groupings agree on best, whatever the student writes.
+    assert isinstance(model, RouteDK)
+    assert model.reader is not None
+    for session, example, answer in zip(sessions, model.reader.for_sessions(sessions), answers[1.0], strict=True):
+        assert example.known.thought is not None
+        drawn = draw_groupings(session, example.known.thought.affinities, DRAWS, model.config["seed"])
+        means = {each: sum(matched_f1(vote, each) for vote in drawn) / len(drawn) for each in (*drawn, answer)}
+        assert means[answer] == pytest.approx(max(means.values()))
+    assert answers[0.0] != answers[1.0]
 
 
 def test_two_formats_are_read_in_training_too(small_data: Path, tiny_student_folder: Path) -> None:

@@ -23,11 +23,11 @@ OTHER: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("settings", [{}, OTHER], ids=["default", "other settings"])
-def test_it_gives_the_numbers_of_routedk_with_naive_fusion(
+def test_it_gives_the_numbers_of_routedk_with_naive_fusion_and_no_votes_of_the_teacher(
     small_data: Path, tiny_student_folder: Path, settings: dict[str, Any]
 ) -> None:
     alone = run(small_data, tiny_student_folder, "NaiveDK", **settings)
-    ablation = run(small_data, tiny_student_folder, "RouteDK", fusion="naive", **settings)
+    ablation = run(small_data, tiny_student_folder, "RouteDK", fusion="naive", teacher_votes=0.0, **settings)
 
     assert alone["test_result"] == ablation["test_result"]
     assert alone["best_valid_result"] == ablation["best_valid_result"]
