@@ -18,7 +18,7 @@ class NaiveDK(TunedModel):
     It is asked in the view that RouteDK reads at inference. The paper (Feng et al., arXiv 2508.17250) mixes distilled
     knowledge in one student to show that kinds of knowledge hurt each other; how it does so is not known to us. Here
     it is RouteDK with ``fusion: naive`` and without the teacher's votes, to the last digit: the same student, lessons,
-    total rank, decoding and consensus, without experts and router. Several bundles a session are one answer, as in RouteDK.
+    total rank, decoding and consensus, without experts and router. Several bundles a session are one answer.
 
     With ``answered_by`` other than ``student``, the model behind an OpenAI-compatible endpoint is tuned by the
     endpoint's own service on one file that mixes all views (see ``tuned_endpoint``).
