@@ -20,6 +20,7 @@ COMMANDS = {
     "generate": "answer new sessions with a saved run: JSON lines in, JSON lines out",
     "doctor": "check versions, settings, data set, student, GPU, disk and endpoint, and say how to mend them",
     "export": "hand a trained student on as PEFT adapters, one static LoRA or merged weights",
+    "report": "make one page of the finished runs: leaderboard, curves, gates, costs and a gallery of sessions",
     "evaluate": "score a file of predictions with every metric",
 }
 READ_THEMSELVES = ("run", "tune", "distill", "generate", "export", "doctor")

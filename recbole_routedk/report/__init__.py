@@ -1,0 +1,1 @@
+"""One self-contained page, made from finished runs, that shows what they reached."""
