@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from scipy.cluster.hierarchy import linkage
 from scipy.spatial.distance import squareform
 
@@ -24,16 +26,14 @@ def group_items(affinities: Floats, threshold: float, kind: str = "average") -> 
     return groups
 
 
-def merges(affinities: Floats, kind: str = "average") -> list[tuple[float, tuple[Bundle, ...]]]:
-    """Return the groups after each merge of a linkage ``kind`` and the merge's affinity, highest first."""
+def merges(affinities: Floats, kind: str = "average") -> Iterator[tuple[float, tuple[Bundle, ...]]]:
+    """Yield the groups after each merge of a linkage ``kind`` and the merge's affinity, highest first."""
     length = len(affinities)
     if length < 2:
-        return []
+        return
     tree = linkage(squareform(1.0 - affinities, checks=False), kind)
     clusters: dict[int, Bundle] = {item: frozenset((item,)) for item in range(length)}
-    cuts = []
     for step, (left, right, height, _) in enumerate(tree):
         clusters[length + step] = clusters.pop(int(left)) | clusters.pop(int(right))
         groups = sorted((group for group in clusters.values() if len(group) > 1), key=sorted)
-        cuts.append((1.0 - float(height), tuple(groups)))
-    return cuts
+        yield 1.0 - float(height), tuple(groups)
