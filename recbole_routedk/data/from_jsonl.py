@@ -48,13 +48,13 @@ def read_jsonl(path: Path, seed: int = 42) -> tuple[SplitSessions, ConversionRep
         what = "has no session with a bundle to train on; a trained model answers it: generate --input=FILE"
         raise fault(path, None, what)
     splits = {name: tuple(kept[key][0] for key in ids) for name, ids in _split(path, kept, seed, report).items()}
-    labelled = [each for name in SPLITS for each in splits[name]]
-    used = {item for each in labelled for item in each.session.items}
+    everything = [each for name in SPLITS for each in splits[name]]
+    used = {item for each in everything for item in each.session.items}
     for item in sorted(used, key=lambda item: item.item_id):
         if not item.title.strip():
             report.count(Reason.TITLE_MISSING, f"item {item.item_id}")
     summarise(splits, len(used), report)
-    warn_of_leaks(labelled, report)
+    warn_of_leaks(everything, report)
     return SplitSessions(**splits), report
 
 
