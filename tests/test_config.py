@@ -237,9 +237,9 @@ def test_settings_of_a_model_are_checked_before_it_is_loaded(
 # Teachers and their knowledge ---------------------------------------------------------------------
 
 
-def routedk(toy_data: Path, given: dict[str, Any] | None = None, **texts: str) -> Config:
+def routedk(toy_data: Path, **texts: str) -> Config:
     """The settings of a model that reads a teacher's knowledge."""
-    return Config("RouteDK", "toy", config_dict={"data_path": str(toy_data)} | (given or {}), command_line=texts)
+    return Config("RouteDK", "toy", config_dict={"data_path": str(toy_data)}, command_line=texts)
 
 
 def test_the_chosen_teacher_brings_its_own_settings(toy_data: Path) -> None:
