@@ -111,7 +111,7 @@ def _use(facts: CardFacts) -> str:
         load = "model = AutoModelForCausalLM.from_pretrained(FOLDER)\ntokenizer = AutoTokenizer.from_pretrained(FOLDER)"
         imports = "from transformers import AutoModelForCausalLM, AutoTokenizer"
     else:
-        place = "FOLDER" if facts.form == "static" else 'FOLDER + "/base"  # or another expert'
+        place = "FOLDER" if facts.form == "static" else 'f"{FOLDER}/{EXPERT}"'
         load = f"model = PeftModel.from_pretrained(STUDENT, {place})"
         imports = "from peft import PeftModel  # STUDENT is the student as transformers loads it"
     return f"```python\n{imports}\n\n{load}\n```"
@@ -122,6 +122,6 @@ def _prompt(model: StudentModel, text: str) -> str:
     return (
         f"The prompt for a session of four items; the answer is such as `A C; B D`:\n\n```\n{text}\n```\n\n"
         f"In the run the student also reads {reads} about a session between `--` and `Bundles:`, from a teacher "
-        "that is not in here, and several answers are sampled under a grammar and made to agree; the figures above are "
-        "with all of that, as `recbole_routedk` does it."
+        "that is not in here, and several answers are sampled under a grammar and made to agree, as `recbole_routedk` does it; "
+        "figures in this card are with all of that."
     )
