@@ -122,6 +122,6 @@ def _prompt(model: StudentModel, text: str) -> str:
     return (
         f"The prompt for a session of four items; the answer is such as `A C; B D`:\n\n```\n{text}\n```\n\n"
         f"In the run the student also reads {reads} about a session between `--` and `Bundles:`, from a teacher "
-        "that is not in here, and several answers are sampled under a grammar and made to agree, as `recbole_routedk` does it; "
-        "figures in this card are with all of that."
+        "that is not in here, and several answers are sampled under a grammar and made to agree, as `recbole_routedk` "
+        "does it; figures in this card are with all of that."
     )
