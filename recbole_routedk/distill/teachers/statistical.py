@@ -6,13 +6,14 @@ import hashlib
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import astuple
-from functools import cached_property
+from functools import cache, cached_property
 from itertools import islice
+from pathlib import Path
 
 import numpy as np
 
-from recbole_routedk import __version__
 from recbole_routedk.data.session import LabelledSession
+from recbole_routedk.distill import statistical
 from recbole_routedk.distill.encoder import ENCODER_PIP_NAME
 from recbole_routedk.distill.knowledge import Thought
 from recbole_routedk.distill.statistical.review import causes, proposed_rules
@@ -42,9 +43,9 @@ class StatisticalCompletion:
 
     @cached_property
     def identity(self) -> Identity:
-        """The package's version and a digest of the training sessions: another fit is another teacher."""
+        """A digest of its code and of the training sessions: another method or fit is another teacher."""
         content = [(astuple(own.session), [sorted(b) for b in own.bundles], own.intents) for own in self._train]
-        text = json.dumps([__version__, self._seed, content])
+        text = json.dumps([_method(), self._seed, content])
         revision = hashlib.sha256(text.encode()).hexdigest()[:16]
         return Identity("statistical", ENCODER_PIP_NAME, revision)
 
@@ -91,6 +92,15 @@ class StatisticalCompletion:
             return {"causes": causes(case.labelled, case.answers)}
         traits = self.statistics.traits_of([labelled.session for labelled in case.labelled])
         return {"rules": proposed_rules(case.labelled, case.answers, traits, self.statistics.pair_patterns)}
+
+
+@cache
+def _method() -> str:
+    """A digest of the code that learns and thinks, so that no answer is taken for one of a later state of it."""
+    digest = hashlib.sha256()
+    for path in sorted(Path(statistical.__file__).parent.glob("*.py")):
+        digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
+    return digest.hexdigest()
 
 
 def _thought_answer(thought: Thought) -> object:
