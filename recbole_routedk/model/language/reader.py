@@ -15,6 +15,10 @@ from recbole_routedk.model.language.retrieval import SimilarSessions
 from recbole_routedk.model.views import Example
 
 
+REMEMBERED = 4096
+"""Sessions whose examples are kept, the latest: those of the valid split are asked about after every epoch."""
+
+
 class Reader:
     """Makes examples of sessions with all that some lessons need; fitted on training sessions alone.
 
@@ -55,7 +59,11 @@ class Reader:
             similar = self._similar.for_sessions(unread) if self._similar else [""] * len(unread)
             for session, each, line in zip(unread, known, similar, strict=True):
                 self._read[session] = Example(session, each, similar=line)
-        return [self._read[session] for session in sessions]
+        examples = [self._read[session] for session in sessions]
+        # A stream of sessions may have no end.
+        for session in list(self._read)[: max(0, len(self._read) - REMEMBERED)]:
+            del self._read[session]
+        return examples
 
     def general(self) -> dict[str, list[dict[str, Any]]]:
         """Return the patterns and rules of all training sessions, as they hold for sessions without labels."""

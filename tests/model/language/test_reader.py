@@ -54,3 +54,18 @@ def test_similar_sessions_need_no_teacher() -> None:
     assert all(example.similar for example in examples)
     assert all(example.known == SessionKnowledge() for example in examples)
     assert reader.general() == {"patterns": [], "rules": []}
+
+
+def test_of_a_long_stream_the_latest_sessions_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("recbole_routedk.model.language.reader.REMEMBERED", 1)
+    reader = Reader(SETTINGS, TRAIN, [], Lesson(("thoughts",)))
+
+    together = reader.for_sessions(UNSEEN)
+    (last,) = reader.for_sessions(UNSEEN[1:])
+    (first,) = reader.for_sessions(UNSEEN[:1])
+
+    assert last is together[1]  # not thought about again
+    assert first is not together[0]
+    assert first.known.thought is not None
+    assert together[0].known.thought is not None
+    assert first.known.thought.groups == together[0].known.thought.groups
