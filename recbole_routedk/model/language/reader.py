@@ -14,7 +14,6 @@ from recbole_routedk.model.language.lessons import Lesson
 from recbole_routedk.model.language.retrieval import SimilarSessions
 from recbole_routedk.model.views import Example
 
-
 REMEMBERED = 4096
 """Sessions whose examples are kept, the latest: those of the valid split are asked about after every epoch."""
 
