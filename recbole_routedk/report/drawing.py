@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from html import escape
+from typing import Any
 
 import matplotlib
 from markupsafe import Markup
@@ -34,7 +35,7 @@ MOST_SERIES = 6
 
 _POINTS = 72
 _WIDTH = 330
-_STYLE = {
+_STYLE: Any = {
     "svg.fonttype": "none",  # text stays text: it can be read aloud, searched and copied
     "text.parse_math": False,  # names of models may hold a dollar sign
     "font.family": "sans-serif",

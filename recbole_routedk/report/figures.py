@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from markupsafe import Markup
 from matplotlib.axes import Axes
@@ -211,7 +212,7 @@ def worth_their_cost(times: Mapping[str, float], scores: Mapping[str, float]) ->
 def leading(names: Sequence[str], baseline: str | None) -> list[str]:
     """The first few models, which are the best, and always the best baseline."""
     first = list(names[:MOST_SERIES])
-    if baseline in names and baseline not in first:
+    if baseline is not None and baseline in names and baseline not in first:
         first[-1] = baseline
     return first
 
@@ -223,7 +224,7 @@ def series_of(names: Sequence[str], leaders: Sequence[str]) -> dict[str, int]:
     return own | dict(zip((name for name in names if name not in own), free, strict=False))
 
 
-def _line(number: int) -> dict[str, str]:
+def _line(number: int) -> dict[str, Any]:
     return {"color": SERIES[number], "marker": MARKERS[number]}
 
 

@@ -38,9 +38,10 @@ def _triangle(gates: Gates, name: str) -> Shown:
     axes.set_axis_off()
     axes.set_aspect("equal")
     _draw_grid(axes)
-    below, above = {"ha": "center", "va": "top"}, {"ha": "center", "va": "bottom"}
-    for expert, (x, y), side in zip(gates.experts, _CORNERS, (below, below, above), strict=True):
-        axes.annotate(expert, (x, y), (0, -7 if side is below else 7), textcoords="offset points", **side)
+    for expert, (x, y) in zip(gates.experts, _CORNERS, strict=True):
+        up = y > 0
+        side = "bottom" if up else "top"
+        axes.annotate(expert, (x, y), (0, 7 if up else -7), textcoords="offset points", ha="center", va=side)
     groups: dict[int | None, list[tuple[float, float]]] = {}
     for session, weights in gates.weights.items():
         groups.setdefault(gates.colour_of(session), []).append(triangle_place(weights))

@@ -1,0 +1,26 @@
+"""A data set and the runs that most tests of the report look at."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from made_runs import alternating, apart, right, small_test, whole, write_data, write_run
+
+
+@pytest.fixture(scope="session")
+def field(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An output folder: RouteDK with two seeds, its experts alone, and two baselines.
+
+    Where one expert alone is best: base on sessions 0, 3, 6, 9, rule on 1, 4, 7, 10, and on the others all are alike.
+    """
+    folder = tmp_path_factory.mktemp("field")
+    data, output = write_data(folder / "data"), folder / "output"
+    gates = [[(0.8, 0.1, 0.1), (0.1, 0.7, 0.2), (0.2, 0.2, 0.6)][place % 3] for place in range(len(small_test()))]
+    for seed in (1, 2):
+        write_run(output, data, "RouteDK", alternating(right), seed, gates, [2.0, 1.0])
+    for expert, turns in {"base": (right, whole), "rule": (whole, right), "thought": (whole, whole)}.items():
+        write_run(output, data, f"RouteDK (fusion={expert})", alternating(*turns, whole), losses=[3.0])
+    write_run(output, data, "Teacher", alternating(right, whole, apart), train_seconds=0.5, sessions_per_second=100.0)
+    write_run(output, data, "WholeSession", alternating(whole), train_seconds=0.0, sessions_per_second=1e9)
+    return output
