@@ -27,8 +27,10 @@ STAMP := $(VENV)/.installed
 run: install
 	$(BIN)/python run_recbole_routedk.py --model=RouteDK --dataset=bundle-mini
 
-# Two workers of one thread each: on two cores that is faster than one worker with two threads.
+# Two workers of one thread each: on two cores that is faster than one worker with two threads. The report is looked at
+# in a Chromium, which is installed where there is none.
 test: install
+	$(BIN)/python tests/report/chromium.py
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal
 
 lint: install
