@@ -23,11 +23,12 @@ from torch import Tensor
 from recbole_routedk.distill.knowledge import Format
 from recbole_routedk.distill.statistical.drawing import DRAWS, draw_groupings
 from recbole_routedk.errors import UserError
+from recbole_routedk.evaluation.bayes_risk import Answer
 from recbole_routedk.model.bundle_generator import TrainingStage
 from recbole_routedk.model.language.lessons import Lesson, lessons_of
 from recbole_routedk.model.language.student_model import StudentModel
 from recbole_routedk.model.views import Example
-from recbole_routedk.student.consensus import Advice, Answer
+from recbole_routedk.student.consensus import Advice
 from recbole_routedk.student.decoding import SamplingSettings
 from recbole_routedk.student.routed_student import Prefill
 from recbole_routedk.student.router import best_expert_loss, make_router

@@ -7,15 +7,12 @@ which answers the candidate that agrees best with all samples under the metric t
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
 from recbole_routedk.data.session import Bundle
-
-Answer = tuple[Bundle, ...]
-Utility = Callable[[Sequence[Bundle], Sequence[Bundle]], float]
-"""``utility(reference, answer)`` in [0, 1]."""
+from recbole_routedk.evaluation.bayes_risk import Answer, Utility, best_expected
 
 
 @dataclass(frozen=True)
@@ -38,15 +35,8 @@ def minimum_bayes_risk(
     vote's answer, the advice and ``others``; ties go to the earlier, so that a single sample answers itself with
     agreement 1.
     """
-    votes = _weights(samples, advice)
-    candidates = list(dict.fromkeys(samples))
-    known = set(candidates)
-    further = dict.fromkeys((_voted(samples, 0.5), *advice.answers, *others))
-    candidates += [each for each in further if each and each not in known]
-    means = [sum(weight * utility(vote, candidate) for vote, weight in votes.items()) for candidate in candidates]
-    # Rounded, so that what is equal is a tie however it was added up.
-    best = max(range(len(candidates)), key=lambda place: round(means[place], 12))
-    return candidates[best], means[best]
+    candidates = (*samples, _voted(samples, 0.5), *advice.answers, *others)
+    return best_expected((each for each in candidates if each or each in samples), _weights(samples, advice), utility)
 
 
 def _weights(samples: Sequence[Answer], advice: Advice) -> dict[Answer, float]:

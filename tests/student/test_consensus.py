@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from recbole_routedk.data.session import Bundle
+from recbole_routedk.evaluation.bayes_risk import Answer
 from recbole_routedk.evaluation.metrics import matched_f1
-from recbole_routedk.student.consensus import Advice, Answer, agreed, bundle_vote, minimum_bayes_risk, paired_groups
+from recbole_routedk.student.consensus import Advice, agreed, bundle_vote, minimum_bayes_risk, paired_groups
 
 AB, CD, EF, GH = (frozenset(pair) for pair in ((0, 1), (2, 3), (4, 5), (6, 7)))
 

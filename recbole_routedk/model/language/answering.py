@@ -11,8 +11,9 @@ from transformers import PreTrainedTokenizerBase
 from recbole_routedk.data.answers import parse_answer
 from recbole_routedk.data.prompts import PromptEncoder
 from recbole_routedk.data.session import Generation, Session
+from recbole_routedk.evaluation.bayes_risk import Answer
 from recbole_routedk.evaluation.metrics import matched_f1
-from recbole_routedk.student.consensus import NO_ADVICE, Advice, Answer, agreed
+from recbole_routedk.student.consensus import NO_ADVICE, Advice, agreed
 from recbole_routedk.student.decoding import Alphabet, SamplingSettings, decode_constrained, decode_free
 from recbole_routedk.student.routed_student import Prefill, RoutedStudent
 

@@ -14,12 +14,13 @@ from recbole_routedk.data.prompts import PromptEncoder
 from recbole_routedk.data.session import RejectionReason, Session
 from recbole_routedk.distill.teachers.conversation import ConversationEncoder
 from recbole_routedk.distill.teachers.protocol import Task
+from recbole_routedk.evaluation.bayes_risk import Answer
 from recbole_routedk.evaluation.metrics import matched_f1
 from recbole_routedk.model.language.talk import Part, Question, Reply, Talk
 from recbole_routedk.progress import progress_bar
 from recbole_routedk.student.adapters import LoraSettings
 from recbole_routedk.student.backbone import load_student
-from recbole_routedk.student.consensus import Answer, agreed, paired_groups
+from recbole_routedk.student.consensus import agreed, paired_groups
 from recbole_routedk.student.decoding import Alphabet, SamplingSettings, decode_constrained, decode_free
 from recbole_routedk.student.routed_student import Prefill, RoutedStudent
 
