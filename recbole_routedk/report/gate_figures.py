@@ -99,8 +99,8 @@ def _see(gates: Gates) -> str:
         else "How many test sessions gave each expert which weight."
     )
     if gates.missing:
-        missing = ", ".join(gates.missing)
-        return f"{what} Coloured by the highest gate, because runs of the experts alone are missing ({missing})."
+        missing = ", ".join(f"fusion={expert}" for expert in gates.missing)
+        return f"{what} Coloured by the highest gate, because runs of single experts are missing ({missing})."
     hits, clear, commonest = gates.right()
     if not clear:
         return f"{what} On no session was one expert alone better than the others by {HEADERS[RANKED_BY]}."

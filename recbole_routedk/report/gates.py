@@ -19,8 +19,7 @@ class Gates:
     """The gates of a model, averaged over its seeds.
 
     ``weights`` holds one number an expert for each test session, ``best`` the place of the one expert that alone was
-    best on it, None where several were; ``best`` is empty where the runs of the experts alone (``missing`` by name)
-    are not there.
+    best on it, None where several were; ``best`` is empty where runs of experts alone are not there (``missing``).
     """
 
     name: str
@@ -54,7 +53,7 @@ def routed_gates(runs: Sequence[Run], rows: Sequence[Row]) -> list[Gates]:
         own = [run for run in runs if run.name == row.name]
         weights = _mean_weights(own)
         if len({tuple(round(part, 6) for part in each) for each in weights.values()}) > 1:
-            found.append(_gates(own[0], weights, by_name))
+            found.append(_gates(own[0], weights, runs, by_name))
     return found
 
 
@@ -76,12 +75,31 @@ def _mean_weights(runs: Sequence[Run]) -> dict[str, tuple[float, ...]]:
     }
 
 
-def _gates(run: Run, weights: Mapping[str, tuple[float, ...]], rows: Mapping[str, Row]) -> Gates:
+def _gates(run: Run, weights: Mapping[str, tuple[float, ...]], runs: Sequence[Run], rows: Mapping[str, Row]) -> Gates:
     experts = expert_names(run, len(next(iter(weights.values()))))
-    alone = [f"{run.result['model']} (fusion={expert})" for expert in experts]
-    missing = tuple(name for name in alone if name not in rows or rows[name].sessions.keys() != weights.keys())
-    best = {} if missing else {key: _only_best([rows[name].sessions[key] for name in alone]) for key in weights}
+    alone = [_alone(run, expert, runs, rows) for expert in experts]
+    missing = tuple(expert for expert, row in zip(experts, alone, strict=True) if row is None)
+    scored = [row.sessions for row in alone if row is not None]
+    best = {} if missing else {key: _only_best([sessions[key] for sessions in scored]) for key in weights}
     return Gates(run.name, experts, weights, best, missing)
+
+
+def _alone(run: Run, expert: str, runs: Sequence[Run], rows: Mapping[str, Row]) -> Row | None:
+    """The expert alone, of the runs whose settings are most like those of ``run``; None where there is none."""
+    candidates = [
+        other
+        for other in runs
+        if other.result["model"] == run.result["model"]
+        and other.settings.get("fusion") == expert
+        and rows[other.name].sessions
+    ]
+    if not candidates:
+        return None
+    nearest = min(
+        candidates,
+        key=lambda other: (sum(other.settings.get(key) != value for key, value in run.settings.items()), other.name),
+    )
+    return rows[nearest.name]
 
 
 def _only_best(scores: Sequence[Mapping[str, float]]) -> int | None:

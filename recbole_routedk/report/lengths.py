@@ -9,6 +9,7 @@ from statistics import fmean
 
 from recbole_routedk.comparison.significance import mean_interval
 from recbole_routedk.comparison.summary import Row
+from recbole_routedk.progress import progress_bar
 
 GROUPS = 5
 """At most so many groups: with more, the intervals of usual test splits would overlap throughout."""
@@ -60,7 +61,13 @@ def length_groups(lengths: Mapping[str, int], most: int = GROUPS) -> list[Length
 
 def by_length(rows: Sequence[Row], groups: Sequence[LengthGroup], metric: str) -> dict[str, list[Estimate]]:
     """Each model's mean of ``metric``, averaged over seeds, in each group; models without scores of sessions miss."""
-    return {row.name: [_estimate(row, group, metric) for group in groups] for row in rows if row.sessions}
+    scored = [row for row in rows if row.sessions]
+    found = {}
+    with progress_bar(len(scored), "scores by length", "model") as bar:
+        for row in scored:
+            found[row.name] = [_estimate(row, group, metric) for group in groups]
+            bar.update()
+    return found
 
 
 def _estimate(row: Row, group: LengthGroup, metric: str) -> Estimate:

@@ -12,6 +12,7 @@ from recbole_routedk.comparison.summary import RANKED_BY
 from recbole_routedk.data.session import Bundle, LabelledSession
 from recbole_routedk.errors import UserError
 from recbole_routedk.evaluation.session_scores import SESSION_SCORES
+from recbole_routedk.progress import progress_bar
 from recbole_routedk.quick_start import PREDICTIONS_FILE, RESULT_FILE, SESSIONS_FILE
 from recbole_routedk.saved_run import CONFIG_FILE
 
@@ -56,11 +57,13 @@ def read_runs(folders: Sequence[Path]) -> tuple[list[Run], list[LeftOut]]:
     """Read the finished runs among ``folders``; of runs with the same name and seed only the newest is taken."""
     runs: list[Run] = []
     left_out: list[LeftOut] = []
-    for folder in folders:
-        try:
-            runs.append(read_run(folder))
-        except UserError as error:
-            left_out.append(LeftOut(folder, str(error)))
+    with progress_bar(len(folders), "reading", "run") as bar:
+        for folder in folders:
+            try:
+                runs.append(read_run(folder))
+            except UserError as error:
+                left_out.append(LeftOut(folder, str(error)))
+            bar.update()
     newest: dict[tuple[str, int], Run] = {}
     for run in sorted(runs, key=lambda run: str(run.result["finished"])):
         older = newest.pop((run.name, run.seed), None)

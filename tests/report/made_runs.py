@@ -73,9 +73,13 @@ def write_run(
     seed: int = 1,
     gates: Sequence[Sequence[float]] | None = None,
     losses: Sequence[float] = (),
+    changed: Mapping[str, Any] | None = None,
     **result: Any,
 ) -> Path:
-    """Write a finished run of "small", with one answer and one list of gates for each test session."""
+    """Write a finished run of "small", with one answer and one list of gates for each test session.
+
+    ``changed`` are settings, ``result`` facts of the result that are not as usual.
+    """
     test = small_test()
     model = name.partition(" ")[0]
     folder = output / "small" / model / f"{name}-seed{seed}"
@@ -87,7 +91,9 @@ def write_run(
     scores = score_sessions([gold_bundles(session) for session in test], answers)
     known = {"model": model, "name": name, "dataset": "small", "seed": seed, "finished": "2026-01-02T00:00:00+00:00"}
     costs = {"train_seconds": 10.0, "sessions_per_second": 4.0, "trained_parameters": 0, "parameters": 0}
+    fusion = name.partition("fusion=")[2].rstrip(")") or "routed"
     settings = {"data_path": str(data), "valid_metric": "MatchedF1", "knowledge_format": ["rules", "thoughts"]}
+    settings |= {"fusion": fusion, "seed": seed, **(changed or {})}
     files = {
         "result.json": known | costs | {"test_result": scores, "run_folder": str(folder)} | result,
         "config.json": {"model": model, "dataset": "small", "settings": settings},

@@ -50,11 +50,28 @@ def test_without_the_experts_alone_the_highest_gate_gives_the_colour_and_the_pag
     (found,) = gather("small", tmp_path / "output").gates
 
     assert found.best == {}
-    assert found.missing == ("RouteDK (fusion=rule)", "RouteDK (fusion=thought)")
+    assert found.missing == ("rule", "thought")
     assert (found.colour_of("hostile"), found.colour_of("s1")) == (0, 1)
     see = gate_figure(found, "gates").see
     assert "highest gate" in see
-    assert "RouteDK (fusion=thought)" in see
+    assert "fusion=rule, fusion=thought" in see
+
+
+def test_the_experts_alone_are_those_with_the_settings_of_the_routed_run(tmp_path: Path) -> None:
+    data = write_data(tmp_path / "data")
+    gates = [[0.2, 0.5, 0.3] if place else [0.6, 0.2, 0.2] for place in range(len(small_test()))]
+    for rank, turn in ((4, whole), (8, right)):
+        # With rank 8 rule is best everywhere, with rank 4 all experts are alike.
+        for expert in ("base", "rule", "thought"):
+            answers = alternating(turn if expert == "rule" else whole)
+            name = f"RouteDK (lora_rank={rank}, fusion={expert})"
+            write_run(tmp_path / "output", data, name, answers, changed={"lora_rank": rank})
+    name = "RouteDK (lora_rank=8)"
+    write_run(tmp_path / "output", data, name, alternating(right), gates=gates, changed={"lora_rank": 8})
+
+    (found,) = gather("small", tmp_path / "output").gates
+
+    assert set(found.best.values()) == {1}
 
 
 def test_gates_that_are_the_same_everywhere_are_no_picture(gathered: Gathered, tmp_path: Path) -> None:
@@ -77,7 +94,7 @@ def test_a_place_in_the_triangle(weights: tuple[float, ...], place: tuple[float,
 
 
 def test_two_experts_are_shown_as_histograms() -> None:
-    gates = Gates("Two", ("a", "b"), {"s": (0.25, 0.75), "t": (0.5, 0.5)}, {}, ("Two (fusion=a)",))
+    gates = Gates("Two", ("a", "b"), {"s": (0.25, 0.75), "t": (0.5, 0.5)}, {}, ("a",))
 
     shown = gate_figure(gates, "two")
 
