@@ -28,6 +28,9 @@ from recbole_routedk.report.gather import Gathered
 LEAST_SECONDS = 0.001
 """Shorter times are drawn as this: a logarithmic axis has no zero."""
 
+LONGEST_LABEL = 36
+"""As many characters of a name are shown within a figure."""
+
 
 @dataclass(frozen=True)
 class Shown:
@@ -47,14 +50,16 @@ def interval_figures(summary: Summary, proposed: Sequence[str]) -> list[Shown]:
 def _intervals(rows: Sequence[Row], metric: str, proposed: Sequence[str], baseline: str | None) -> Shown:
     figure, axes = new_figure(50 + 31 * len(rows))
     ordered = sorted(rows, key=lambda row: -row.metrics[metric].mean)
+    labels = short_names([row.name for row in rows])
     for place, row in enumerate(ordered):
         low, high = row.intervals[metric]
         ours = row.model in proposed
         colour = SERIES[1] if ours else SERIES[0] if row.name == baseline else QUIET
         axes.plot([low, high], [place, place], color=colour, linewidth=2.2, solid_capstyle="round")
         axes.plot(row.metrics[metric].mean, place, "D" if ours else "o", color=colour, markersize=6.5)
-        told = f"{row.name}  {row.metrics[metric].mean:.3f}"
-        axes.annotate(told, (0, place), (0, 6), axes.get_yaxis_transform(), "offset points", fontsize=9)
+        told = f"{labels[row.name]}  {row.metrics[metric].mean:.3f}"
+        text = axes.annotate(told, (0, place), (0, 6), axes.get_yaxis_transform(), "offset points", fontsize=9)
+        text.set_in_layout(False)
     axes.set_ylim(len(ordered) - 0.5, -0.8)
     axes.xaxis.set_major_locator(MaxNLocator(5))
     axes.set_yticks([])
@@ -76,14 +81,14 @@ def length_figure(gathered: Gathered) -> Shown:
     figure, axes = new_figure(300)
     names = leading(list(gathered.lengths), gathered.summary.baseline)
     groups = gathered.groups
-    tones = series_of(names, names)
+    tones, labels = series_of(names, names), short_names(list(gathered.lengths))
     for number, name in enumerate(names):
         own = gathered.lengths[name]
         spots = [place + (number - (len(names) - 1) / 2) * 0.08 for place in range(len(groups))]
         means = [estimate.mean for estimate in own]
         below = [estimate.mean - estimate.low for estimate in own]
         above = [estimate.high - estimate.mean for estimate in own]
-        axes.errorbar(spots, means, yerr=[below, above], label=name, elinewidth=0.9, **_line(tones[name]))
+        axes.errorbar(spots, means, yerr=[below, above], label=labels[name], elinewidth=0.9, **_line(tones[name]))
     axes.set_xticks(range(len(groups)), [f"{group.title}\n({len(group.sessions)})" for group in groups])
     axes.set_xlabel("items of a session (number of sessions)")
     axes.set_ylabel(HEADERS[RANKED_BY])
@@ -129,10 +134,11 @@ def _curves(
     name: str, title: str, label: str, lines: Mapping[str, Sequence[Points]], tones: Mapping[str, int]
 ) -> tuple[str, Markup]:
     figure, axes = new_figure(290)
+    labels = short_names(list(lines))
     for model, curves in lines.items():
         for nth, points in enumerate(curves):
             epochs, values = [epoch for epoch, _ in points], [value for _, value in points]
-            axes.plot(epochs, values, label=None if nth else model, **_line(tones[model]))
+            axes.plot(epochs, values, label=None if nth else labels[model], **_line(tones[model]))
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     axes.set_xlabel("epoch (a line for each seed)")
     axes.set_ylabel(label)
@@ -215,6 +221,19 @@ def leading(names: Sequence[str], baseline: str | None) -> list[str]:
     if baseline is not None and baseline in names and baseline not in first:
         first[-1] = baseline
     return first
+
+
+def short_names(names: Sequence[str]) -> dict[str, str]:
+    """What figures call the models: a long name loses the settings that all of its class share, then its end."""
+    parts = {name: name.removesuffix(")").partition(" (") for name in names}
+    settings = {name: set(inner.split(", ")) for name, (_, _, inner) in parts.items()}
+    short = {}
+    for name, (start, _, inner) in parts.items():
+        shared = set.intersection(*(settings[other] for other in names if parts[other][0] == start))
+        own = ", ".join(setting for setting in inner.split(", ") if setting not in shared)
+        label = name if len(name) <= LONGEST_LABEL else f"{start} ({own})" if own else start
+        short[name] = label if len(label) <= LONGEST_LABEL else f"{label[: LONGEST_LABEL - 1]}…"
+    return short
 
 
 def series_of(names: Sequence[str], leaders: Sequence[str]) -> dict[str, int]:

@@ -19,6 +19,7 @@ from recbole_routedk.report.figures import (
     leading,
     length_figure,
     series_of,
+    short_names,
     worth_their_cost,
 )
 from recbole_routedk.report.gate_figures import gate_figure
@@ -119,3 +120,15 @@ def test_a_model_has_one_colour_in_all_figures_and_shares_it_with_none() -> None
     tones = series_of(["x", "b", "y"], ["a", "b", "c"])
     assert tones["b"] == 1
     assert len(set(tones.values())) == 3
+
+
+def test_a_long_name_is_told_by_what_sets_it_apart() -> None:
+    shared = "student=somewhere/very/far/away, epochs=1"
+    names = [f"RouteDK ({shared})", f"RouteDK ({shared}, fusion=base)", "Teacher", f"Other ({'x' * 60}=1, a=2)"]
+
+    short = short_names([*names, f"Other ({'y' * 60}=1, a=2)"])
+
+    assert [short[name] for name in names[:3]] == ["RouteDK", "RouteDK (fusion=base)", "Teacher"]
+    assert short[names[3]] == f"Other ({'x' * 28}…"
+    fitting = "StockBundler (base_model=ItemKNN)"
+    assert short_names([fitting]) == {fitting: fitting}
