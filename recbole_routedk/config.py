@@ -53,7 +53,7 @@ ASKING = frozenset(
 )
 STUDENT = "student"
 """What ``answered_by`` says where the student answers and no teacher is asked."""
-UNHASHED = PLACES | WATCHING | ASKING | {"baselines", "model"}
+UNHASHED = PLACES | WATCHING | ASKING | {"baselines", "benchmark", "model"}
 """Settings that say where, beside what and how fast a run happens, not what it computes."""
 
 # They start RecBole's NCCL-only distributed training, or write pickles.

@@ -155,6 +155,16 @@ def test_a_benchmark_runs_models_times_seeds_and_sums_them_up(toy_data: Path, to
     assert r"\textbf" in Path("output/toy/leaderboard.tex").read_text(encoding="utf-8")
 
 
+def test_a_benchmark_with_one_more_seed_repeats_no_finished_run(toy_data: Path, toy_models: None) -> None:
+    given = QUICK | {"data_path": str(toy_data), "resume": True}
+
+    first = compare_models(config_dict=given | benchmark(seeds=[1]))
+    both = compare_models(config_dict=given | benchmark(seeds=[1, 2]))
+
+    assert [result for result in both if result["seed"] == 1] == first
+    assert len(both) == 4
+
+
 def test_overrides_are_for_all_models_or_for_one(toy_data: Path, toy_models: None) -> None:
     parts = benchmark(seeds=[7], overrides={"epochs": 0, "Threshold": {"start": 3}})
 
