@@ -16,7 +16,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.optim import Optimizer
 
-from recbole_routedk.data.files import write_json
+from recbole_routedk.data.files import file_digest, remove_temporary, write_json
 from recbole_routedk.errors import UserError
 
 FORMAT = 1
@@ -37,13 +37,11 @@ def save_checkpoint(folder: Path, name: str, checkpoint: Checkpoint) -> Path:
     over, so that a crash at any point leaves the old pair or the new one.
     """
     target = folder / f"{name}.json"
-    old = _tensor_file(folder, name)
     weights = _unused_name(folder, name)
     _write_tensors(folder / weights, checkpoint.tensors)
-    record = {"format": FORMAT, "tensors": weights} | checkpoint.record
-    write_json(target, record)
-    if old is not None:
-        (folder / old).unlink(missing_ok=True)
+    hashed = {"tensors": weights, "sha256": file_digest(folder / weights)}
+    write_json(target, {"format": FORMAT} | hashed | checkpoint.record)
+    _remove_tensors(folder, name, kept=weights)
     return target
 
 
@@ -55,6 +53,9 @@ def load_checkpoint(folder: Path, name: str) -> Checkpoint:
         raise UserError(f"{path}: is of format {record.get('format')}, this version reads {FORMAT}")
     weights = folder / Path(str(record.get("tensors"))).name
     try:
+        # A checkpoint of before has no digest.
+        if record.get("sha256", digest := file_digest(weights)) != digest:
+            raise UserError(f"{weights}: is damaged, or not the file that {path.name} was written with; train again")
         return Checkpoint(load_file(weights), record)
     except FileNotFoundError:
         raise UserError(f"{weights}: is missing, though {path.name} needs it; train again") from None
@@ -64,10 +65,8 @@ def load_checkpoint(folder: Path, name: str) -> Checkpoint:
 
 def remove_checkpoint(folder: Path, name: str) -> None:
     """Remove a checkpoint, its JSON first, so that no half of it is ever taken for one."""
-    weights = _tensor_file(folder, name)
     (folder / f"{name}.json").unlink(missing_ok=True)
-    if weights is not None:
-        (folder / weights).unlink(missing_ok=True)
+    _remove_tensors(folder, name)
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -144,9 +143,12 @@ def of_prefix(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     return {name.removeprefix(start): value for name, value in tensors.items() if name.startswith(start)}
 
 
-def _tensor_file(folder: Path, name: str) -> str | None:
-    path = folder / f"{name}.json"
-    return Path(str(read_json(path).get("tensors"))).name if path.is_file() else None
+def _remove_tensors(folder: Path, name: str, kept: str = "") -> None:
+    """Remove the tensor files of a checkpoint, also those that killed processes left, but for the one ``kept``."""
+    for pattern in (f"{name}-*.safetensors", f".{name}-*.safetensors.*"):
+        for path in folder.glob(pattern):
+            if path.name != kept:
+                path.unlink(missing_ok=True)
 
 
 def _unused_name(folder: Path, name: str) -> str:
@@ -167,4 +169,4 @@ def _write_tensors(path: Path, tensors: dict[str, Tensor]) -> None:
     except (OSError, SafetensorError) as error:
         raise UserError(f"{path}: cannot be written ({error})") from None
     finally:
-        temporary.unlink(missing_ok=True)
+        remove_temporary(temporary)

@@ -23,8 +23,8 @@ from recbole_routedk.provenance import code, library_versions, machine
 from recbole_routedk.run_log import logging_to
 from recbole_routedk.saved_run import CONFIG_FILE, keep_training_sessions, saved_config
 from recbole_routedk.trainer import BundleTrainer
+from recbole_routedk.training_state import RESULT_FILE
 
-RESULT_FILE = "result.json"
 PREDICTIONS_FILE = "predictions_test.json"
 SESSIONS_FILE = "sessions_test.json"
 LOG_FILE = "run.log"

@@ -21,7 +21,6 @@ from recbole.trainer.trainer import AbstractTrainer
 from recbole.utils import WandbLogger, early_stopping, init_seed
 from torch import Tensor
 from torch.nn.utils.clip_grad import clip_grad_norm_
-from torch.utils.tensorboard import SummaryWriter
 
 from recbole_routedk.checkpoint import (
     Checkpoint,
@@ -33,6 +32,7 @@ from recbole_routedk.checkpoint import (
     with_prefix,
 )
 from recbole_routedk.config import Config
+from recbole_routedk.curve_writer import CurveWriter
 from recbole_routedk.data.dataloader import BundleDataLoader
 from recbole_routedk.data.session import Generation
 from recbole_routedk.errors import UserError
@@ -58,7 +58,7 @@ class BundleTrainer(Trainer):
         self.logger = getLogger()
         self.wandblogger = WandbLogger(config)
         self.folder = config.run_folder
-        self._checkpoints = RunCheckpoints(self.folder, config, model.dataset.fingerprint())
+        self._checkpoints = RunCheckpoints(self.folder, config, model.dataset.fingerprint(), model.fits())
         self.tensorboard: Any = NoWriter()
         self._saved = self._show = self._verbose = False
         self._callback: Callable[[int, float], object] | None = None
@@ -275,6 +275,7 @@ class BundleTrainer(Trainer):
             "progress": asdict(self.progress),
             "extra_state": self.model.extra_state(),
             "training_data": self.model.dataset.fingerprint(),
+            "fits": self.model.fits(),
             "versions": {"torch": torch.__version__, "recbole": recbole.__version__},
         }
         return Checkpoint(self.model.trainable_state(), record)
@@ -367,7 +368,7 @@ class BundleTrainer(Trainer):
 
     def _open_tensorboard(self) -> Any:
         """A writer to the run folder, or None's stand-in where nothing is saved."""
-        return SummaryWriter(str(self.folder / "tensorboard")) if self._saved else NoWriter()
+        return CurveWriter(self.folder / "tensorboard") if self._saved else NoWriter()
 
     def _scalar(self, name: str, value: float) -> None:
         self.tensorboard.add_scalar(name, value, self.progress.epochs_before)

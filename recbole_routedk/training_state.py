@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,8 @@ from recbole_routedk.config import UNHASHED
 from recbole_routedk.errors import UserError
 
 BEST, LAST = "best", "last"
+RESULT_FILE = "result.json"
+"""What a finished run reached; where it is, the run's checkpoints are those of its end."""
 
 
 @dataclass
@@ -31,14 +34,19 @@ class Progress:
 class RunCheckpoints:
     """A run's checkpoints: its best weights, and where it was after its last epoch."""
 
-    def __init__(self, folder: Path, config: Any, training_data: str) -> None:
-        """``training_data`` is the fingerprint of the training sessions."""
+    def __init__(self, folder: Path, config: Any, training_data: str, fits: Mapping[str, str]) -> None:
+        """``training_data`` is the fingerprint of the training sessions, ``fits`` those that the model gives."""
         self.folder = folder
         self._config = config
         self._training_data = training_data
+        self._fits = dict(fits)
 
     def clear(self) -> None:
-        """Remove what an earlier run left: a later --resume must not take it for this one."""
+        """Remove what an earlier run left: a later --resume must not take it for this one.
+
+        The result goes first: while it is there, the weights that it speaks of are too.
+        """
+        (self.folder / RESULT_FILE).unlink(missing_ok=True)
         remove_checkpoint(self.folder, LAST)
         remove_checkpoint(self.folder, BEST)
         for events in (self.folder / "tensorboard").glob("events.out.tfevents.*"):
@@ -70,7 +78,17 @@ class RunCheckpoints:
         return self._checked(load_checkpoint(folder or self.folder, BEST))
 
     def _checked(self, checkpoint: Checkpoint) -> Checkpoint:
-        """Refuse a run that was trained on other sessions: some of them may be tested on now."""
+        """Refuse a run of another student or tokenizer, whose weights say nothing with this one.
+
+        And one that was trained on other sessions: some of them may be tested on now.
+        """
+        # A checkpoint of before has no fingerprints.
+        other = [what for what, was in checkpoint.record.get("fits", {}).items() if self._fits.get(what) != was]
+        if other:
+            raise UserError(
+                f"The run in {self.folder} was trained with another {' and another '.join(other)} than "
+                f"--student={self._config['student']} is now; put back the one it had, or train again"
+            )
         if checkpoint.record["training_data"] != self._training_data:
             raise UserError(
                 f"The training sessions in {self._config['data_path']} are not those that the run was trained on; "

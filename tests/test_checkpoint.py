@@ -66,6 +66,42 @@ def test_what_is_missing_or_damaged_is_named(tmp_path: Path) -> None:
         load_checkpoint(tmp_path, "best")
 
 
+@pytest.mark.parametrize("kept", [0, 1, 7, 8, 60, -1])
+def test_a_file_cut_anywhere_is_refused_and_so_is_a_changed_or_another_one(tmp_path: Path, kept: int) -> None:
+    save_checkpoint(tmp_path, "best", Checkpoint({"a": torch.arange(100.0)}))
+    weights = tmp_path / "best-1.safetensors"
+    whole = weights.read_bytes()
+
+    weights.write_bytes(whole[:kept])
+    with pytest.raises(UserError, match=r"best-1\.safetensors: is damaged"):
+        load_checkpoint(tmp_path, "best")
+    # A file of the right form whose numbers are others: safetensors itself would take it.
+    weights.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    with pytest.raises(UserError, match=r"is damaged, or not the file that best\.json was written with"):
+        load_checkpoint(tmp_path, "best")
+
+
+def test_a_checkpoint_of_before_has_no_digest_and_is_read(tmp_path: Path) -> None:
+    save_checkpoint(tmp_path, "best", Checkpoint({"a": torch.tensor(1.0)}))
+    record = '{"format": 1, "tensors": "best-1.safetensors"}'
+    (tmp_path / "best.json").write_text(record, encoding="utf-8")
+
+    assert load_checkpoint(tmp_path, "best").tensors["a"].item() == 1.0
+
+
+def test_what_killed_processes_left_is_removed_with_the_next_checkpoint(tmp_path: Path) -> None:
+    save_checkpoint(tmp_path, "last", Checkpoint({"a": torch.tensor(1.0)}))
+    save_checkpoint(tmp_path, "best", Checkpoint({"a": torch.tensor(2.0)}))
+    (tmp_path / "best-2.safetensors").write_bytes(b"written, but best.json never came to point to it")
+    (tmp_path / ".best-3.safetensors.4711").write_bytes(b"half")
+
+    save_checkpoint(tmp_path, "best", Checkpoint({"a": torch.tensor(3.0)}))
+
+    assert load_checkpoint(tmp_path, "best").tensors["a"].item() == 3.0
+    assert load_checkpoint(tmp_path, "last").tensors["a"].item() == 1.0
+    assert len(list(tmp_path.iterdir())) == 4
+
+
 def test_a_checkpoint_reaches_no_file_outside_its_folder(tmp_path: Path) -> None:
     save_checkpoint(tmp_path, "other", Checkpoint({"a": torch.tensor(1.0)}))
     (tmp_path / "run").mkdir()

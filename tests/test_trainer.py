@@ -163,6 +163,20 @@ def test_a_new_run_in_the_same_folder_cannot_be_mistaken_for_the_old_one(toy_dat
     assert len(list((resumed.trainer.folder / "tensorboard").iterdir())) == 1
 
 
+def test_a_new_run_that_is_killed_leaves_no_result_of_the_old_one_beside_its_weights(toy_data: Path) -> None:
+    def stop(epoch: int, score: float) -> None:
+        raise StopRun
+
+    old = Run(toy_data, Threshold)
+    old.fit()
+    (old.trainer.folder / "result.json").write_text("{}", encoding="utf-8")
+
+    with pytest.raises(StopRun):
+        Run(toy_data, Threshold).fit(callback_fn=stop)
+
+    assert not (old.trainer.folder / "result.json").exists()  # a benchmark with --resume would have kept it
+
+
 @pytest.mark.parametrize("settings", [{"eval_step": 0}, {"eval_step": 9}, {"epochs": 0}])
 def test_a_run_without_validation_in_training_keeps_its_last_weights(toy_data: Path, settings: dict[str, int]) -> None:
     run = Run(toy_data, Threshold, **settings)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from collections.abc import Mapping
@@ -61,12 +62,21 @@ def write_texts(texts: Mapping[Path, str]) -> None:
         raise fault(Path(error.filename or next(iter(texts))), None, f"cannot be written ({error.strerror})") from None
     finally:
         for temporary in staged:
-            _remove(temporary)
+            remove_temporary(temporary)
 
 
 def write_json(path: Path, content: Any) -> None:
     """Write one JSON file, whole or not at all; UserError as for ``write_texts``."""
     write_texts({path: json.dumps(content, indent=2, ensure_ascii=False) + "\n"})
+
+
+def file_digest(path: Path) -> str:
+    """The SHA-256 of a file in hexadecimal, read in pieces; raises OSError."""
+    digest = hashlib.sha256()
+    with path.open("rb") as stream:
+        while piece := stream.read(1 << 20):
+            digest.update(piece)
+    return digest.hexdigest()
 
 
 def _encode(path: Path, text: str) -> bytes:
@@ -85,7 +95,8 @@ def _write_synced(path: Path, raw: bytes) -> None:
         os.fsync(stream.fileno())
 
 
-def _remove(temporary: Path) -> None:
+def remove_temporary(temporary: Path) -> None:
+    """Remove what was written before its rename, where anything was."""
     # A folder that could not be made holds no temporary file either.
     if temporary.parent.is_dir():
         temporary.unlink(missing_ok=True)

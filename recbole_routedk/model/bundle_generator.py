@@ -179,6 +179,13 @@ class BundleGenerator(AbstractRecommender):
                 own[name].copy_(value)
         self._trained_names |= set(state) & set(dict(self.named_parameters()))
 
+    def fits(self) -> dict[str, str]:
+        """Fingerprints of what the weights were trained upon and a checkpoint does not hold, by what it is.
+
+        A checkpoint with other ones is refused. Nothing unless overridden.
+        """
+        return {}
+
     def extra_state(self) -> dict[str, Any]:
         """What a checkpoint keeps besides tensors, as JSON-able values."""
         return {}

@@ -88,6 +88,7 @@ class OutputFile:
 
     def _taken_up(self) -> Done:
         """What an unfinished run has done; nothing where there is none."""
+        self._undo_half_a_finish()
         if not self._part.is_file() or not self._state.is_file():
             return Done()
         state = read_json(self._state)
@@ -99,6 +100,13 @@ class OutputFile:
                 "or start anew with --overwrite"
             )
         return done
+
+    def _undo_half_a_finish(self) -> None:
+        """A run that was killed within ``finish`` has named its file but left the state: go on from before that."""
+        if self._part.exists() or not self._state.is_file() or not self.path.is_file():
+            return
+        if self.path.stat().st_size == read_json(self._state).get("done", {}).get("size"):
+            os.replace(self.path, self._part)
 
     def add(self, lines: Iterable[str], entries: int, bad: int, digest: str) -> None:
         """Write lines to the disk, then say that they are good; UserError on a full disk."""
@@ -113,10 +121,13 @@ class OutputFile:
         write_json(self._state, {"asked": self._asked, "done": asdict(self.done)})
 
     def finish(self) -> None:
-        """Give the file its name."""
-        self._stream.close()
-        os.replace(self._part, self.path)
-        self._state.unlink(missing_ok=True)
+        """Give the file its name; UserError where that cannot be done."""
+        try:
+            self._stream.close()
+            os.replace(self._part, self.path)
+            self._state.unlink(missing_ok=True)
+        except OSError as error:
+            raise fault(self.path, None, f"cannot be written ({error.strerror}); the same command goes on") from None
 
 
 def _encoded(lines: Iterable[str]) -> list[bytes]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -99,6 +101,28 @@ def test_what_was_half_written_is_written_anew(source: Path, tmp_path: Path) -> 
     answer(Stoppable(), source, stopped)
 
     assert stopped.read_bytes() == unbroken.read_bytes()
+
+
+def test_a_run_killed_between_naming_the_file_and_forgetting_its_state_ends_well(source: Path, tmp_path: Path) -> None:
+    output, state = tmp_path / "bundles.jsonl", tmp_path / "bundles.jsonl.part.json"
+    with pytest.raises(Killed):
+        answer(Stoppable(9), source, output)
+    resumed = Stoppable()
+    answer(resumed, source, output)
+    whole = output.read_bytes()
+    size, sessions = len(whole), len(whole.splitlines())
+    entries = [entry for _, entry in JsonLines(source).entries()]
+    digest = ""
+    for entry in entries:
+        digest = hashlib.sha256(digest.encode() + entry).hexdigest()
+    done = Done(len(entries), sessions, 4, size, digest)
+    state.write_text(json.dumps({"asked": {}, "done": asdict(done)}), encoding="utf-8")
+
+    again = Stoppable()
+    assert answer(again, source, output) == done
+    assert again.asked == []
+    assert output.read_bytes() == whole
+    assert not state.exists()
 
 
 def test_other_input_or_other_settings_are_not_gone_on_with(source: Path, tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from recbole_routedk.data.session import Generation, LabelledSession, Session, f
 from recbole_routedk.distill.knowledge import FORMATS
 from recbole_routedk.model.bundle_generator import BundleGenerator
 from recbole_routedk.model.language.answering import Answerer, AnswerSettings
+from recbole_routedk.model.language.fingerprints import student_fingerprints
 from recbole_routedk.model.language.lessons import Lesson, LessonEncoder
 from recbole_routedk.model.language.reader import Reader
 from recbole_routedk.model.views import Example, ViewSettings, knowledge, knowledge_text
@@ -49,6 +50,7 @@ class StudentModel(BundleGenerator):
         self.lessons = [(number, each) for number, lessons in enumerate(experts.values()) for each in lessons]
         self.inference = inference
         student = load_student(config["student"], revision=config["student_revision"])
+        self._fits = student_fingerprints(student)  # now: experts will be built into it
         lora = LoraSettings(
             rank=rank,
             alpha=config["lora_alpha"] * rank / config["lora_rank"],
@@ -177,6 +179,10 @@ class StudentModel(BundleGenerator):
             for each in (*FORMATS, "similar")
             if each in needed
         }
+
+    def fits(self) -> dict[str, str]:
+        """The student and its tokenizer."""
+        return self._fits
 
     # Inference ----------------------------------------------------------------------------------
 

@@ -64,6 +64,9 @@ class TunedModel(BundleGenerator):
     def save_artefacts(self, folder: Path) -> None:
         self.tuned.save_artefacts(folder)
 
+    def fits(self) -> dict[str, str]:
+        return self.tuned.fits()
+
     def extra_state(self) -> dict[str, Any]:
         return self.tuned.extra_state()
 

@@ -1,0 +1,39 @@
+"""Fingerprints of a student, by which a checkpoint knows that it meets the one it was trained upon."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+
+import torch
+
+from recbole_routedk.student.backbone import Student
+
+_VALUES = 64
+"""Values of each weight that are read: half a billion would take seconds, and no two students agree in these."""
+_PROBE = "It's 2 × 35 mm — café 茶 😀\n\tA B; AA 1234"
+
+
+def student_fingerprints(student: Student) -> dict[str, str]:
+    """Digests of the weights and of the tokenizer's vocabulary, special tokens, template and way to split."""
+    return {"student": _weights(student), "tokenizer": _tokenizer(student)}
+
+
+def _weights(student: Student) -> str:
+    digest = hashlib.sha256()
+    for name, value in sorted(student.model.named_parameters()):
+        digest.update(f"{name} {tuple(value.shape)}".encode())
+        flat = value.detach().flatten()
+        digest.update(flat[:: max(1, len(flat) // _VALUES)][:_VALUES].to("cpu", torch.float32).numpy().tobytes())
+    return digest.hexdigest()[:16]
+
+
+def _tokenizer(student: Student) -> str:
+    tokenizer = student.tokenizer
+    facts = [
+        sorted(tokenizer.get_vocab().items()),
+        sorted(tokenizer.all_special_tokens),
+        tokenizer.chat_template,
+        tokenizer(_PROBE)["input_ids"],
+    ]
+    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
