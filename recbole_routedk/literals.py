@@ -38,6 +38,11 @@ LiteralLoader.yaml_implicit_resolvers = {
 }
 
 
+# PyYAML checks no value before it builds it: "!!int x", "!!bool x", "!!set [a]", "!!timestamp x", "0x_", and a thousand
+# brackets each raise something else.
+_UNREADABLE = (yaml.YAMLError, ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError)
+
+
 def properties_folder() -> Path:
     """The folder of our YAML files: inside the package once installed, beside it in a checkout."""
     package = Path(__file__).parent
@@ -55,7 +60,7 @@ def load_yaml(path: Path) -> dict[str, Any]:
         raise UserError(f"{path}: there is no such file") from None
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: cannot be read as a UTF-8 YAML file ({error})") from None
-    except yaml.YAMLError as error:
+    except _UNREADABLE as error:
         raise UserError(f"{path}: is not valid YAML: {' '.join(str(error).split())}") from None
     if content is None:
         return {}
@@ -68,5 +73,5 @@ def parse_literal(key: str, text: str) -> Any:
     """Read the text of a setting as a YAML value: never code."""
     try:
         return yaml.load(text, Loader=LiteralLoader)  # a SafeLoader
-    except yaml.YAMLError as error:
+    except _UNREADABLE as error:
         raise UserError(f"--{key}={text}: not a value: {' '.join(str(error).split())}") from None
