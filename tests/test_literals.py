@@ -17,7 +17,7 @@ UNREADABLE = [
 
 @pytest.mark.parametrize("text", UNREADABLE)
 def test_what_is_no_plain_value_is_told(text: str, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="--epochs=.*not a value: "):
+    with pytest.raises(UserError, match=r"--epochs=.*not a value: "):
         parse_literal("epochs", text)
     (tmp_path / "given.yaml").write_text(f"epochs: {text}", encoding="utf-8")
     with pytest.raises(UserError, match=r"given\.yaml: is not valid YAML: "):
