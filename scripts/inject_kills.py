@@ -35,7 +35,7 @@ from recbole_routedk.progress import progress_bar
 
 MOST_KILLS_A_RUN = 12
 """After so many the run is left alone; it could otherwise be killed for ever before its first finished step."""
-SHARES = {"training and benchmark": 0.3, "generate": 0.5, "distillation": 0.2}
+SHARES = {"training and benchmark": 0.15, "generate": 0.75, "distillation": 0.1}
 
 
 class Injection:
