@@ -139,7 +139,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     ):
         work = Path(temporary)
         write_toy(work)
-        plugins.properties_folder = lambda: work / "properties"  # type: ignore[attr-defined]
+        plugins.properties_folder = lambda: work / "properties"
         for name, make in CASES.items():
             if args.case not in (None, name):
                 continue
