@@ -104,15 +104,18 @@ class _Job:
     def __init__(self, given: dict[str, str]) -> None:
         # Imported here: torch takes seconds, and a typing mistake is answered before.
         from recbole_routedk.config import Config
+        from recbole_routedk.registry import model_settings
 
         self.budget = _amount(given.pop("budget", None))
         self.splits = _splits(given.pop("split", ""))
         if "store" in given:
             given["knowledge_store"] = given.pop("store")
         files = given.pop("config_files", "").split()
-        self.config: Config = Config(
-            given.pop("model", "RouteDK"), given.pop("dataset", None), files, command_line=given
-        )
+        model = given.pop("model", "RouteDK")
+        if "knowledge_format" in given and "inference_view" in model_settings(model):
+            # Nothing is answered here, so nothing of another format has to be there to be read.
+            given.setdefault("inference_view", "[]")
+        self.config: Config = Config(model, given.pop("dataset", None), files, command_line=given)
         if not self.config.uses_knowledge:
             raise UserError(f"--model: {self.config['model']} reads no knowledge; choose one such as RouteDK or KD")
         self.store_path = Path(self.config["knowledge_store"])

@@ -61,7 +61,7 @@ def test_nothing_is_written(doctor: Doctor, toy_data: Path) -> None:
     "settings, what, told",
     [
         ({"max_pattern_sise": 3}, "settings", "Did you mean 'max_pattern_size' (a whole number, at least 2)?"),
-        ({"model": "POG", "heads": 3}, "settings", "heads: 3 does not divide width: 64"),
+        ({"model": "POG", "heads": 3}, "settings", "heads: 3 does not divide width: 128"),
         ({"dataset": "tox"}, "settings", "Did you mean 'toy'?"),
         ({"model": "RouteDK", "student": "./absent"}, "student", "neither the alias"),
         ({"model": "RouteDK", "max_items": 9999}, "student", "set max_items to at most"),

@@ -11,7 +11,6 @@ import torch
 from camping_store import TrainSplit, session
 
 from recbole_routedk.data.session import Item, Session
-from recbole_routedk.errors import UserError
 from recbole_routedk.evaluation.metrics import score_sessions
 from recbole_routedk.model.statistical.bbpr import BBPR
 
@@ -109,8 +108,3 @@ def test_odd_sessions_are_answered(trained: BBPR) -> None:
     answers = [generation.bundles for generation in trained.predict_bundles([empty, single, long])]
     assert [bool(each) for each in answers] == [True, False, True]
     assert all(np.isfinite(each.pairs).all() for each in trained.objectives([empty, single, long]))
-
-
-def test_an_unknown_search_is_refused() -> None:
-    with pytest.raises(UserError, match="greedy, annealed"):
-        untrained(search="random")

@@ -9,7 +9,6 @@ import torch
 from camping_store import TrainSplit, session
 
 from recbole_routedk.data.session import Item, Session
-from recbole_routedk.errors import UserError
 from recbole_routedk.evaluation.metrics import score_sessions
 from recbole_routedk.model.statistical.byob import BYOB
 
@@ -150,8 +149,3 @@ def test_a_stage_of_no_epochs_is_left_out() -> None:
     assert [stage.name for stage in untrained().training_stages()] == ["imitation", "ppo"]
     assert [stage.name for stage in untrained(imitation_epochs=0).training_stages()] == ["ppo"]
     assert [stage.name for stage in untrained(epochs=0).training_stages()] == ["imitation"]
-
-
-def test_an_unknown_reward_is_refused() -> None:
-    with pytest.raises(UserError, match="dense, terminal"):
-        untrained(reward="none")
