@@ -15,6 +15,7 @@ from recbole_routedk.config import Config
 from recbole_routedk.data.dataloader import BundleDataLoader
 from recbole_routedk.data.dataset import BundleDataset
 from recbole_routedk.errors import UserError
+from recbole_routedk.model.bundle_generator import TrainingStage
 from recbole_routedk.schedule import rate_factor
 from recbole_routedk.trainer import BundleTrainer
 
@@ -258,6 +259,44 @@ def test_evaluation_repeats_itself_and_leaves_the_random_state_alone(toy_data: P
     torch.rand(5)
     run.trainer.evaluate(run.test, load_best_model=False)
     assert run.model.drawn == first
+
+
+def test_the_trainer_goes_back_through_each_part_of_a_loss_before_it_asks_for_the_next(toy_data: Path) -> None:
+    seen: list[float | None] = []
+
+    class InParts(Threshold):
+        """A loss of slope 0.25 + 0.75."""
+
+        def loss_parts(self, interaction: Any) -> Any:
+            for slope in (0.25, 0.75):
+                seen.append(None if self.weight.grad is None else self.weight.grad.item())
+                yield slope * self.weight
+
+    settings = {"epochs": 1, "learner": "sgd", "learning_rate": 1.0, "lr_scheduler": "constant", "warmup_ratio": 0.0}
+    run = Run(toy_data, InParts, **settings)
+    run.fit()
+
+    assert seen == [None, 0.25] * 3  # ten sessions are three batches
+    assert run.model.weight.item() == pytest.approx(-1.0 - 3 * 1.0)
+    assert run.trainer.train_loss_dict[1] == pytest.approx((-1.0 - 2.0 - 3.0) / 3)
+
+
+def test_a_stage_may_take_a_share_of_the_batches(toy_data: Path) -> None:
+    steps: list[int] = []
+
+    class Part(Threshold):
+        """Half of each epoch."""
+
+        def training_stages(self) -> tuple[TrainingStage, ...]:
+            return (TrainingStage("part", 2, 0.1, share=0.5),)
+
+        def calculate_loss(self, interaction: Any) -> torch.Tensor:
+            steps.append(len(interaction["session_index"]))
+            return super().calculate_loss(interaction)
+
+    Run(toy_data, Part).fit()
+
+    assert len(steps) == 2 * 2  # half of three batches, rounded up, in two epochs
 
 
 def test_a_loss_that_is_not_a_number_names_the_sessions(toy_data: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import os
 import shutil
@@ -20,6 +19,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, P
 from transformers.utils import logging as transformers_logging
 
 from recbole_routedk.cache import CACHE_VARIABLE, cache_folder
+from recbole_routedk.data.files import file_digest
 from recbole_routedk.errors import UserError
 
 logger = logging.getLogger(__name__)
@@ -132,7 +132,7 @@ def _embedded_gguf() -> Path:
 
 def _dequantised(gguf: Path) -> Path:
     """Return a folder with the file's model in float32 safetensors, making it the first time."""
-    target = cache_folder() / "students" / f"{gguf.stem}-{_fingerprint(gguf)}"
+    target = cache_folder() / "students" / f"{gguf.stem}-{file_digest(gguf)[:16]}"
     if target.is_dir():
         return target
     logger.info("Dequantising %s into %s (once, about half a minute)", gguf.name, target)
@@ -161,14 +161,6 @@ def _publish(work: Path, target: Path) -> None:
         # Another process may have finished the same folder first; its copy is as good as ours.
         if not target.is_dir():
             raise
-
-
-def _fingerprint(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        for block in iter(lambda: file.read(1 << 20), b""):
-            digest.update(block)
-    return digest.hexdigest()[:16]
 
 
 def _convert_gguf(gguf: Path, folder: Path) -> None:

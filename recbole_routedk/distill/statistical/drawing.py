@@ -18,6 +18,7 @@ from scipy.special import expit, logit
 from recbole_routedk.data.session import Bundle, Session
 from recbole_routedk.distill.knowledge import Floats
 from recbole_routedk.distill.statistical.grouping import group_items, merges
+from recbole_routedk.evaluation.bayes_risk import best_expected
 from recbole_routedk.evaluation.metrics import bundle_f1, matched_f1
 
 Grouping = tuple[Bundle, ...]
@@ -73,17 +74,13 @@ def _drawn(session: Session, ordered: Floats, count: int, seed: int) -> list[Gro
 
 
 def _most_agreed(drawn: Sequence[Grouping], others: Sequence[Grouping]) -> Grouping:
-    votes = Counter(drawn)
+    votes = {grouping: count / len(drawn) for grouping, count in Counter(drawn).items()}
     known: dict[frozenset[Grouping], float] = {}
 
-    def utility(one: Grouping, other: Grouping) -> float:
-        key = frozenset((one, other))  # either may be the gold: both metrics are symmetric
+    def utility(one: Sequence[Bundle], other: Sequence[Bundle]) -> float:
+        key = frozenset((tuple(one), tuple(other)))  # either may be the gold: both metrics are symmetric
         if key not in known:
-            known[key] = matched_f1(one, other) + bundle_f1(one, other)
+            known[key] = (matched_f1(one, other) + bundle_f1(one, other)) / 2
         return known[key]
 
-    def agreement(candidate: Grouping) -> float:
-        # Rounded, so that what is equal is a tie however it was added up; the first of equals is answered.
-        return round(sum(count * utility(vote, candidate) for vote, count in votes.items()), 9)
-
-    return max(dict.fromkeys((*votes, *others)), key=agreement)
+    return best_expected((*votes, *others), votes, utility)[0]
