@@ -52,8 +52,8 @@ def load_generator(
         )
     kept = folder / TRAINING_FOLDER
     if "data_path" not in given and kept.is_dir():
-        # The kept sessions already hold those of other data sets.
-        given |= {"data_path": str(kept), "knowledge_from": []}
+        # The kept sessions already hold those of other data sets, and only the share that was drawn.
+        given |= {"data_path": str(kept), "knowledge_from": [], "train_share": 1.0}
     elif "data_path" not in given:
         _check_old_run(folder, saved)
     config = saved_config(folder, given, model_class)

@@ -34,9 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="folder of data sets; the files go to DIR/NAME (default: dataset)",
     )
-    parser.add_argument(
-        "--name", "--dataset", default="", metavar="NAME", help="data set name (default: the input's)"
-    )
+    parser.add_argument("--name", "--dataset", default="", metavar="NAME", help="data set name (default: the input's)")
     parser.add_argument(
         "--seed",
         default=42,

@@ -27,7 +27,8 @@ class BundleDataset(Dataset):
     RecBole's own features (``inter_feat``, ``item_feat``, ``num``) stay usable. Gold bundles are kept
     out of them: RecBole shares its features between the splits, so test labels would reach training.
     ``labelled_sessions`` is empty until ``build``, which returns one dataset a split. The training sessions of the
-    data sets of ``knowledge_from`` follow those of the training split, as "electronic:123".
+    data sets of ``knowledge_from`` follow those of the training split, as "electronic:123". ``train_share`` below 1
+    leaves a random part of them, in their order; a smaller share of the same seed lies within a larger one.
     """
 
     labelled_sessions: tuple[LabelledSession, ...] = ()
@@ -39,7 +40,9 @@ class BundleDataset(Dataset):
                 f"so it has to be {list(SPLITS)}"
             )
         own = read_atomic(Path(config["data_path"]), config["dataset"])
-        self._by_split = _pooled(own, config["knowledge_folders"] or {})
+        pooled = _pooled(own, config["knowledge_folders"] or {})
+        share = config["train_share"]
+        self._by_split = _drawn(pooled, 1.0 if share is None else float(share), int(config["seed"]))
         super().__init__(config)
 
     @property
@@ -146,6 +149,15 @@ def _pooled(own: SplitSessions, folders: Mapping[str, str]) -> SplitSessions:
             raise UserError(f"knowledge_from: {name} brings a second session {min(doubled)!r}; rename the first")
         train += added
     return SplitSessions(tuple(train), own.valid, own.test)
+
+
+def _drawn(splits: SplitSessions, share: float, seed: int) -> SplitSessions:
+    """The splits with a share of the training sessions, at least one; RecBole's own draw of numbers is left alone."""
+    if share >= 1.0:
+        return splits
+    order = np.random.default_rng(seed).permutation(len(splits.train))
+    kept = sorted(order[: max(1, round(share * len(order)))])
+    return replace(splits, train=tuple(splits.train[place] for place in kept))
 
 
 def _renamed(labelled: LabelledSession, dataset: str) -> LabelledSession:

@@ -102,6 +102,29 @@ def test_training_order_depends_on_seed_and_epoch_alone(toy_data: Path) -> None:
     assert sorted(index for batch in order(1, 5) for index in batch) == list(range(10))
 
 
+def shared(toy_data: Path, **settings: object) -> list[LabelledSession]:
+    return list(BundleDataset(config(toy_data, **settings)).build()[0].labelled_sessions)
+
+
+def test_a_share_of_the_training_sessions_is_drawn_by_the_seed_and_lies_within_a_larger_one(toy_data: Path) -> None:
+    whole, half, fifth = (shared(toy_data, train_share=share) for share in (1.0, 0.5, 0.2))
+
+    assert (len(whole), len(half), len(fifth)) == (10, 5, 2)
+    assert half == [labelled for labelled in whole if labelled in half]  # in their order
+    assert all(labelled in half for labelled in fifth)
+    assert (
+        len({tuple(each.session.session_id for each in shared(toy_data, train_share=0.5, seed=n)) for n in range(5)})
+        > 1
+    )
+
+
+def test_a_share_leaves_the_other_splits_and_at_least_one_session(toy_data: Path) -> None:
+    train, valid, test = BundleDataset(config(toy_data, train_share=0.0)).build()
+
+    assert len(train.labelled_sessions) == 1
+    assert (valid.labelled_sessions, test.labelled_sessions) == (toy_splits().valid, toy_splits().test)
+
+
 # Training sessions of several data sets ------------------------------------------------------------
 
 
