@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import glob
 import hashlib
 import json
 import re
@@ -22,6 +21,7 @@ from recbole_routedk.distill.teachers.address import checked_address
 from recbole_routedk.errors import UserError, did_you_mean
 from recbole_routedk.evaluation.recbole_metrics import register_metrics, result_keys
 from recbole_routedk.literals import LiteralLoader, load_yaml, properties_folder
+from recbole_routedk.plugins import plugin_files, plugin_names, plugin_schema
 from recbole_routedk.registry import (
     dataset_folder,
     dataset_names,
@@ -175,8 +175,8 @@ class Config(RecBoleConfig):
     def _load_settings(self, model: str, dataset: str, is_class: bool) -> None:
         own: Schema = {} if is_class and model not in model_names() else model_schema(model)
         self._model_defaults = _values(own)
-        schema = joined(shared_schema(), self._teacher_schema(own), own)
-        for file in (properties_folder() / "dataset").glob(f"{glob.escape(dataset)}.yaml"):
+        schema = joined(shared_schema(), self._teacher_schema(own), own, self._router_schema(own))
+        if file := plugin_files("dataset").get(dataset):
             schema = with_defaults(schema, load_yaml(file), str(file))
         self.schema = schema
         self._defaults = _values(schema) | {"dataset": dataset}
@@ -196,8 +196,7 @@ class Config(RecBoleConfig):
         """The settings of the YAML files of the teachers that this model asks, for knowledge and for its answers."""
         asked_by = ["teacher"] if self.uses_knowledge else []
         asked_by += ["answered_by"] if "answered_by" in self._model_defaults else []
-        given = [_values(joined(shared_schema(), own)), *(given for _, given in self._sources)]
-        names = [[str(each[key]) for each in given if key in each][-1] for key in asked_by]
+        names = [self._named(own, key) for key in asked_by]
         self._asked = tuple(name for name in dict.fromkeys(names) if name != STUDENT)
         files = [teacher_schema(name) for name in self._asked]
         if len([file for file in files if file]) > 1:
@@ -206,6 +205,15 @@ class Config(RecBoleConfig):
                 "settings; let teacher and answered_by be the same"
             )
         return joined(*files)
+
+    def _router_schema(self, own: Schema) -> Schema:
+        """The settings of the YAML file of the router that this model has."""
+        return plugin_schema("router", self._named(own, "router")) if "router" in own else {}
+
+    def _named(self, own: Schema, key: str) -> str:
+        """What a setting was given last, before the schema that checks it is known."""
+        given = [_values(joined(shared_schema(), own)), *(given for _, given in self._sources)]
+        return [str(each[key]) for each in given if key in each][-1]
 
     def _load_internal_config_dict(self, model: str, model_class: Any, dataset: str) -> None:
         self.internal_config_dict = self._defaults | {"MODEL_TYPE": model_class.type}
@@ -260,6 +268,8 @@ class Config(RecBoleConfig):
         """The settings of this model among those given, the rest being its companions'."""
         foreign = {key for name in self._companions for key in model_settings(name)} - set(self._defaults)
         foreign |= self._foreign_teacher_keys(given, source)
+        if "router" not in self._model_defaults:
+            foreign |= {key for name in plugin_names("router") for key in plugin_schema("router", name)}
         own = {key: value for key, value in given.items() if key not in foreign}
         for key in own:
             owners = [] if key in self._defaults else [n for n in model_names() if key in model_settings(n)]

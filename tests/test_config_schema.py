@@ -17,6 +17,7 @@ OURS = [
     properties_folder() / "overall.yaml",
     *sorted(properties_folder().glob("model/*.yaml")),
     *sorted(properties_folder().glob("teacher/*.yaml")),
+    *sorted(properties_folder().glob("router/*.yaml")),
 ]
 
 

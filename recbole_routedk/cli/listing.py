@@ -11,7 +11,7 @@ from typing import Any
 from recbole_routedk.config import shared_schema, shared_setting
 from recbole_routedk.config_schema import Schema, Setting, read_schema
 from recbole_routedk.literals import properties_folder
-from recbole_routedk.plugins import first_comment
+from recbole_routedk.plugins import first_comment, plugin_files
 from recbole_routedk.registry import (
     about_model,
     about_teacher,
@@ -33,7 +33,7 @@ def model_lines() -> list[str]:
 def dataset_lines() -> list[str]:
     """Every data set that is there, and those whose settings file says how to get them."""
     found = dataset_names(Path(shared_setting("data_path")))
-    files = {path.stem: path for path in (properties_folder() / "dataset").glob("*.yaml")}
+    files = plugin_files("dataset")
     lines = []
     for name in sorted({*found, *files}):
         about = first_comment(files[name], name) if name in files else ""

@@ -8,19 +8,26 @@ is one small matrix product a session, and their gates hold for the whole answer
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from recbole_routedk.plugins import plugin_class
 from recbole_routedk.student.routed_student import Prefill, RoutedStudent
 
-ROUTERS = ("softmax", "top_k", "straight_through", "sparsegen", "static", "arrow")
+
+Kind = TypeVar("Kind", bound="Router")
 
 
 class Router(nn.Module):
-    """Anything that weighs the experts; without parameters it needs no training."""
+    """Anything that weighs the experts; without parameters it needs no training. ``properties/router`` registers it."""
+
+    @classmethod
+    def from_settings(cls: type[Kind], student: RoutedStudent, settings: Any) -> Kind:
+        """Make the router for a student; ``settings`` is anything indexable by key."""
+        raise NotImplementedError
 
     def gates(self, prefill: Prefill) -> Tensor:
         """Return the experts' weights for prompts of which the items are read; over the experts they sum to 1."""
@@ -46,6 +53,10 @@ class LinearRouter(Router):
         self._shape = (experts,) if layers is None else (layers, experts)
         nn.init.zeros_(self.linear.weight)
         nn.init.zeros_(self.linear.bias)
+
+    @classmethod
+    def from_settings(cls: type[Kind], student: RoutedStudent, settings: Any) -> Kind:
+        return cls(*_sizes(student, settings))
 
     def gates(self, prefill: Prefill) -> Tensor:
         gates: Tensor = self(prefill.summary)
@@ -82,6 +93,10 @@ class TopKRouter(LinearRouter):
     ) -> None:
         super().__init__(hidden, experts, temperature, layers)
         self._top_k = min(top_k, experts)
+
+    @classmethod
+    def from_settings(cls: type[Kind], student: RoutedStudent, settings: Any) -> Kind:
+        return cls(*_sizes(student, settings), settings["router_top_k"])
 
     def weigh(self, logits: Tensor, normed: Tensor) -> Tensor:
         return torch.softmax(only_highest(logits, self._top_k), dim=-1)
@@ -125,6 +140,10 @@ class StaticRouter(Router):
         super().__init__()
         self.weights = nn.Parameter(torch.zeros(experts) if layers is None else torch.zeros(layers, experts))
 
+    @classmethod
+    def from_settings(cls: type[Kind], student: RoutedStudent, settings: Any) -> Kind:
+        return cls(len(student.experts), _mixtures(student, settings))
+
     def gates(self, prefill: Prefill) -> Tensor:
         return torch.softmax(self.logits(prefill), dim=-1)
 
@@ -147,6 +166,11 @@ class ArrowRouter(Router):
         self._temperature, self._per_layer = temperature, per_layer
         self._top_k = min(top_k, len(student.experts))
 
+    @classmethod
+    def from_settings(cls: type[Kind], student: RoutedStudent, settings: Any) -> Kind:
+        per_layer = _mixtures(student, settings) is not None
+        return cls(student, settings["router_temperature"], settings["router_top_k"], per_layer)
+
     def gates(self, prefill: Prefill) -> Tensor:
         return torch.softmax(only_highest(self.logits(prefill), self._top_k), dim=-1)
 
@@ -158,22 +182,24 @@ class ArrowRouter(Router):
 
 
 def make_router(student: RoutedStudent, settings: Any) -> Router:
-    """Make the router that ``settings["router"]`` names; ``router_gates: layer`` gives each layer its own."""
-    kind, temperature, top_k = settings["router"], settings["router_temperature"], settings["router_top_k"]
-    layers = student.bus.layers if settings["router_gates"] == "layer" else None
-    hidden, experts = student.hidden_size, len(student.experts)
-    if kind == "arrow":
-        return ArrowRouter(student, temperature, top_k, layers is not None)
-    if kind == "static":
-        return StaticRouter(experts, layers)
-    if kind == "top_k":
-        return TopKRouter(hidden, experts, temperature, layers, top_k)
-    classes: dict[str, type[LinearRouter]] = {
-        "softmax": SoftmaxRouter,
-        "straight_through": StraightThroughRouter,
-        "sparsegen": SparsegenRouter,
-    }
-    return classes[kind](hidden, experts, temperature, layers)
+    """Make the router that ``settings["router"]`` names; ``router_gates: layer`` gives each layer its own mixture.
+
+    UserError, with the nearest name, where there is no such router.
+    """
+    router_class: Any = plugin_class("router", settings["router"])
+    router: Router = router_class.from_settings(student, settings)
+    return router
+
+
+def _sizes(student: RoutedStudent, settings: Any) -> tuple[int, int, float, int | None]:
+    """What a ``LinearRouter`` is made of."""
+    mixtures = _mixtures(student, settings)
+    return student.hidden_size, len(student.experts), settings["router_temperature"], mixtures
+
+
+def _mixtures(student: RoutedStudent, settings: Any) -> int | None:
+    """The number of mixtures, None for one that all layers share."""
+    return student.bus.layers if settings["router_gates"] == "layer" else None
 
 
 def best_expert_loss(logits: Tensor, losses: Tensor) -> Tensor:

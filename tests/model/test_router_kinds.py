@@ -53,5 +53,5 @@ def test_a_router_without_training_is_used_from_the_first_epoch_on(small_data: P
 
 
 def test_an_unknown_router_is_named_with_the_known_ones(small_data: Path) -> None:
-    with pytest.raises(UserError, match=r"router has to be one of .*softmax"):
+    with pytest.raises(UserError, match=r"There is no router .oracle..*softmax"):
         run(small_data, "no-student-is-loaded", router="oracle")
