@@ -1,7 +1,7 @@
 # make run          install, train and evaluate RouteDK and its baselines on bundle-mini, print one leaderboard
 # make test         install, then the whole test suite
 # make install      the environment alone; a second run reuses it
-# make lint         ruff and mypy
+# make lint         ruff, mypy and bandit
 # make test-oldest  the suite on the lower ends of setup.cfg's ranges, in an environment of its own
 # make test-newest  the same on the upper ends
 # make clean        removes the environments, caches and outputs
@@ -36,6 +36,7 @@ test: install
 lint: install
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	$(BIN)/bandit --quiet --ini .bandit
 
 install: $(STAMP)
 

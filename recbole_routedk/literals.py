@@ -55,7 +55,8 @@ def properties_folder() -> Path:
 def load_yaml(path: Path) -> dict[str, Any]:
     """Read the settings of a YAML file; UserError with file and line where it is not a mapping of names."""
     try:
-        content = yaml.load(path.read_text(encoding="utf-8"), Loader=LiteralLoader)  # a SafeLoader
+        text = path.read_text(encoding="utf-8")
+        content = yaml.load(text, Loader=LiteralLoader)  # nosec B506  # a SafeLoader
     except FileNotFoundError:
         raise UserError(f"{path}: there is no such file") from None
     except (OSError, UnicodeDecodeError) as error:
@@ -72,6 +73,6 @@ def load_yaml(path: Path) -> dict[str, Any]:
 def parse_literal(key: str, text: str) -> Any:
     """Read the text of a setting as a YAML value: never code."""
     try:
-        return yaml.load(text, Loader=LiteralLoader)  # a SafeLoader
+        return yaml.load(text, Loader=LiteralLoader)  # nosec B506  # a SafeLoader
     except _UNREADABLE as error:
         raise UserError(f"--{key}={text}: not a value: {' '.join(str(error).split())}") from None

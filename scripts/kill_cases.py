@@ -81,7 +81,8 @@ class Benchmark:
                     kept = load_checkpoint(run, name)
                     facts[f"{run.name} {name}"] = kept.record["progress"]["epochs_before"]
             if (run / "result.json").is_file():
-                assert f"{run.name} last" in facts, f"{run.name} has a result and no checkpoint"
+                if f"{run.name} last" not in facts:
+                    raise FileNotFoundError(f"{run.name} has a result and no checkpoint")
                 facts[f"{run.name} result"] = (run / "result.json").read_text(encoding="utf-8")
         for path in (folder / "toy").glob("leaderboard.json"):
             json.loads(path.read_text(encoding="utf-8"))

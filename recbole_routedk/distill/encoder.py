@@ -118,8 +118,9 @@ class SentenceEncoder:
 
             folder = encoder_folder()
             logging.disable_progress_bar()  # loading takes a fraction of a second
-            tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-            model = AutoModel.from_pretrained(folder, local_files_only=True, dtype=torch.float32)
+            # Nothing is downloaded: both are files of an installed package.
+            tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)  # nosec B615
+            model = AutoModel.from_pretrained(folder, local_files_only=True, dtype=torch.float32)  # nosec B615
             logging.enable_progress_bar()
             SentenceEncoder._loaded = (tokenizer, model.eval())
         return SentenceEncoder._loaded

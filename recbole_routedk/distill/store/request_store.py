@@ -44,10 +44,12 @@ CREATE TABLE requests (
     input_tokens INTEGER NOT NULL, output_tokens INTEGER NOT NULL, seconds REAL NOT NULL, created REAL NOT NULL
 )
 """
+# Queries are put together from names that stand in this file; every value goes through a placeholder.
 _INSERT = (
-    f"INSERT INTO requests ({', '.join(_COLUMNS)}) "
+    f"INSERT INTO requests ({', '.join(_COLUMNS)}) "  # nosec B608
     f"VALUES ({', '.join('CAST(? AS TEXT)' if column in _TEXTS else '?' for column in _COLUMNS)}) "
 )
+_SELECT = f"SELECT {', '.join(_COLUMNS)} FROM requests WHERE key = ?"  # nosec B608
 # An answer is never replaced, not even by another one: everything that was made of it stays reproducible.
 _UNLESS_ANSWERED = (
     "ON CONFLICT (key) DO UPDATE SET text = excluded.text, failure = excluded.failure, "
@@ -177,12 +179,12 @@ class RequestStore:
 
     def _select(self, where: str, values: Sequence[object]) -> Iterator[StoredRow]:
         # Page by page under the lock, so that a slow reader neither holds up writers nor fills the memory.
+        query = f"SELECT key FROM requests {where}"  # nosec B608  # `where` is made of names and placeholders
         with self._lock, self._explained():
-            keys = [key for (key,) in self._connection.execute(f"SELECT key FROM requests {where}", values)]
+            keys = [key for (key,) in self._connection.execute(query, values)]
         for key in keys:
             with self._lock, self._explained():
-                query = f"SELECT {', '.join(_COLUMNS)} FROM requests WHERE key = ?"
-                found = self._connection.execute(query, (key,)).fetchone()
+                found = self._connection.execute(_SELECT, (key,)).fetchone()
             yield self._row(found)
 
     def _row(self, values: Sequence[Any]) -> StoredRow:
@@ -208,8 +210,8 @@ class RequestStore:
             raise UserError(f"{self.path}: is a database of another program; set --knowledge_store to another file")
         if version != VERSION:
             raise UserError(
-                f"{self.path}: is a store of version {version}, this program reads {VERSION}; update recbole_routedk, "
-                "or set --knowledge_store to another file"
+                f"{self.path}: is a store of version {version}, this program "  # nosec B608  # words, no query
+                f"reads {VERSION}; update recbole_routedk, or set --knowledge_store to another file"
             )
         damage = execute("PRAGMA quick_check(1)").fetchone()[0]
         if damage != "ok":
