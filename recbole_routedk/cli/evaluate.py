@@ -6,12 +6,17 @@ import argparse
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from recbole_routedk.data.atomic import SPLITS, read_atomic
 from recbole_routedk.data.session import Generation, LabelledSession
 from recbole_routedk.evaluation.metrics import gold_bundles, score_sessions
 from recbole_routedk.evaluation.predictions import read_predictions
+from recbole_routedk.plugins import plugin_names
 from recbole_routedk.registry import dataset_folder
+
+if TYPE_CHECKING:
+    from recbole_routedk.evaluation.metric_base import BundleMetric
 
 PUBLISHED = ("precision", "recall", "coverage")
 OURS = ("bundlef1", "matchedf1", "pairf1", "emptyrate", "invalidrate")
@@ -59,7 +64,9 @@ def evaluate(sessions: Sequence[LabelledSession], generations: Sequence[Generati
     """
     predictions = [generation.bundles for generation in generations]
     rejected = [len(generation.rejected) for generation in generations]
-    scores = score_sessions([gold_bundles(labelled) for labelled in sessions], predictions, rejected)
+    gold = [gold_bundles(labelled) for labelled in sessions]
+    scores = score_sessions(gold, predictions, rejected)
+    scores |= {key: metric.score(gold, predictions, rejected) for key, metric in _own_metrics().items()}
     return {
         "sessions": len(sessions),
         "empty_sessions": sum(not bundles for bundles in predictions),
@@ -71,9 +78,17 @@ def evaluate(sessions: Sequence[LabelledSession], generations: Sequence[Generati
     }
 
 
+def _own_metrics() -> Mapping[str, type[BundleMetric]]:
+    if not plugin_names("metric"):
+        return {}
+    from recbole_routedk.evaluation.recbole_metrics import own_metrics  # RecBole takes seconds to import
+
+    return own_metrics()
+
+
 def _table(result: Mapping[str, object]) -> str:
     lines = [f"sessions: {result['sessions']} ({result['empty_sessions']} without a valid bundle)", ""]
     lines.append(f"{'metric':<12}{'count_empty':>12}{'drop_empty':>12}")
     lines += [f"{key:<12}{result[key]:>12.4f}{result[f'{key}_drop_empty']:>12.4f}" for key in PUBLISHED]
-    lines += [f"{key:<12}{result[key]:>12.4f}" for key in OURS]
+    lines += [f"{key:<12}{result[key]:>12.4f}" for key in (*OURS, *_own_metrics())]
     return "\n".join(lines)

@@ -52,7 +52,7 @@ def leaderboard(summary: Summary, decimals: int = 3, style: str = "pipe") -> str
 
     ``pipe`` marks the best of each metric as Markdown does, ``latex_raw`` as LaTeX does, others not at all.
     """
-    shown = [key for key in HEADERS if any(key in row.metrics for row in summary.rows)]
+    shown = shown_metrics(summary.rows)
     costs = [key for key in COSTS if any(key in row.costs for row in summary.rows)]
     best = {key: best_mean(summary.rows, key) for key in shown}
     seeds = any(len(row.seeds) > 1 for row in summary.rows)
@@ -63,7 +63,7 @@ def leaderboard(summary: Summary, decimals: int = 3, style: str = "pipe") -> str
         + [cost_text(key, row.costs.get(key)) for key in costs]
         for row in summary.rows
     ]
-    names = [*(["seeds"] if seeds else []), *(HEADERS[key] for key in shown), *(COST_HEADERS[key] for key in costs)]
+    names = [*(["seeds"] if seeds else []), *(header(key) for key in shown), *(COST_HEADERS[key] for key in costs)]
     headers = [_escaped(name, style) for name in ("Model", *names)]
     align = ["left"] + ["right"] * (len(headers) - 1)
     return tabulate(cells, headers, tablefmt=style, colalign=align, disable_numparse=True)
@@ -81,7 +81,7 @@ def differences_table(rows: Sequence[Row], name: str, decimals: int = 3, style: 
 
 def as_csv(summary: Summary) -> str:
     """Exact means and standard deviations, a row a model."""
-    shown = [key for key in HEADERS if any(key in row.metrics for row in summary.rows)]
+    shown = shown_metrics(summary.rows)
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["model", "seeds", *(f"{key}_{part}" for key in shown for part in ("mean", "std")), *COSTS])
@@ -121,7 +121,28 @@ def _plain(row: Row) -> dict[str, Any]:
 def best_mean(rows: Sequence[Row], key: str) -> float:
     """The mean of the best row, which is the lowest where less is better."""
     means = [row.metrics[key].mean for row in rows if key in row.metrics]
-    return min(means) if key in LESS_IS_BETTER else max(means)
+    return min(means) if _less_is_better(key) else max(means)
+
+
+def shown_metrics(rows: Sequence[Row]) -> list[str]:
+    """The metrics of any of the rows: ours in the order of ``HEADERS``, then your own."""
+    found = dict.fromkeys(key for row in rows for key in row.metrics)
+    return [key for key in HEADERS if key in found] + [key for key in found if key not in HEADERS]
+
+
+def header(key: str) -> str:
+    """What stands above a metric's column: of your own metrics, the key."""
+    return HEADERS.get(key, key)
+
+
+def _less_is_better(key: str) -> bool:
+    if key in HEADERS:
+        return key in LESS_IS_BETTER
+    # Imported here: RecBole takes seconds, and most tables have none but our metrics.
+    from recbole_routedk.evaluation.recbole_metrics import own_metrics
+
+    own = own_metrics().get(key)
+    return own is not None and own.smaller
 
 
 def _metric(spread: Spread | None, best: float, decimals: int, style: str) -> str:

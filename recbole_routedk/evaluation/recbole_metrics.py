@@ -1,14 +1,17 @@
 """Our metrics as RecBole metrics: name them in ``metrics: [...]`` of a YAML file.
 
 The published three carry the prefix Bundle there, since Precision and Recall are RecBole's top-k metrics;
-the results show them as precision, recall and coverage. Only metrics may be defined in this module.
+the results show them as precision, recall and coverage. Only metrics may be defined in this module; one of your own is
+registered by ``properties/metric/<Name>.yaml``, or such a file in a folder of your own (``plugins``).
 """
 
 from __future__ import annotations
 
 from recbole.evaluator import register
 
+from recbole_routedk.errors import UserError
 from recbole_routedk.evaluation.metric_base import BundleMetric
+from recbole_routedk.plugins import plugin_class, plugin_names
 
 
 class BundlePrecision(BundleMetric):
@@ -80,21 +83,40 @@ class InvalidRate(BundleMetric):
 
 
 def register_metrics() -> None:
-    """Add our metrics to RecBole's registries, in place since RecBole imports them by name.
+    """Add our metrics and your own to RecBole's registries, in place since RecBole imports them by name.
 
-    Calling it again changes nothing.
+    Calling it again changes nothing. UserError for a metric of your own that cannot be one.
     """
-    smaller, needs, types, classes = register.cluster_info(__name__)
-    register.smaller_metrics.extend(name for name in smaller if name not in register.smaller_metrics)
-    register.metric_information.update(needs)
-    register.metric_types.update(types)
-    register.metrics_dict.update(classes)
+    for name, metric in _metrics().items():
+        register.metrics_dict[name] = metric
+        register.metric_information[name] = metric.metric_need
+        register.metric_types[name] = metric.metric_type
+        if metric.smaller and name not in register.smaller_metrics:
+            register.smaller_metrics.append(name)
 
 
 def result_keys() -> dict[str, str]:
-    """Return the result key of each of our metrics by its lower-cased RecBole name.
+    """Return the result key of each of our metrics and your own by its lower-cased RecBole name.
 
     ``valid_metric`` must be a result key (or a name that equals one): RecBole looks it up in the results.
     """
-    classes = register.cluster_info(__name__)[3]
-    return {name: metric.result_key for name, metric in classes.items()}
+    return {name: metric.result_key for name, metric in _metrics().items()}
+
+
+def own_metrics() -> dict[str, type[BundleMetric]]:
+    """Return the metrics that files in ``properties/metric`` or in a folder of your own register, by result key."""
+    ours = {name: metric.result_key for name, metric in register.cluster_info(__name__)[3].items()}
+    found: dict[str, type[BundleMetric]] = {}
+    for name in plugin_names("metric"):
+        metric, known = plugin_class("metric", name), register.metrics_dict.get(name.lower())
+        if not issubclass(metric, BundleMetric) or metric.__name__ != name:
+            raise UserError(f"metric {name}: its class has to be a BundleMetric called {name}, not {metric.__name__}")
+        if known not in (None, metric) or metric.result_key in {*ours.values(), *found}:
+            raise UserError(f"metric {name}: there is one of this name, or of its result_key, already; rename yours")
+        found[metric.result_key] = metric
+    return found
+
+
+def _metrics() -> dict[str, type[BundleMetric]]:
+    ours: dict[str, type[BundleMetric]] = register.cluster_info(__name__)[3]
+    return ours | {metric.__name__.lower(): metric for metric in own_metrics().values()}

@@ -6,7 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from recbole_routedk.comparison.summary import COSTS, TESTED, Row, Summary
-from recbole_routedk.comparison.tables import COST_HEADERS, HEADERS, best_mean, cost_text, test_text
+from recbole_routedk.comparison.tables import (
+    COST_HEADERS,
+    HEADERS,
+    best_mean,
+    cost_text,
+    header,
+    shown_metrics,
+    test_text,
+)
 
 DECIMALS = 3
 SIGNIFICANT = 0.05
@@ -40,10 +48,10 @@ class Table:
 
 def score_table(summary: Summary, proposed: Sequence[str]) -> Table:
     """Every metric and cost of every model, the best of each metric marked."""
-    metrics = [key for key in HEADERS if any(key in row.metrics for row in summary.rows)]
+    metrics = shown_metrics(summary.rows)
     costs = [key for key in COSTS if any(key in row.costs for row in summary.rows)]
     best = {key: best_mean(summary.rows, key) for key in metrics}
-    headers = ("Seeds", *(HEADERS[key] for key in metrics), *(COST_HEADERS[key] for key in costs))
+    headers = ("Seeds", *(header(key) for key in metrics), *(COST_HEADERS[key] for key in costs))
     lines = [
         Line(
             row.name,

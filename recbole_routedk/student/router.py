@@ -17,7 +17,6 @@ from torch.nn import functional
 from recbole_routedk.plugins import plugin_class
 from recbole_routedk.student.routed_student import Prefill, RoutedStudent
 
-
 Kind = TypeVar("Kind", bound="Router")
 
 
