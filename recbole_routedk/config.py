@@ -174,8 +174,9 @@ class Config(RecBoleConfig):
 
     def _load_settings(self, model: str, dataset: str, is_class: bool) -> None:
         own: Schema = {} if is_class and model not in model_names() else model_schema(model)
+        own = joined(own, self._router_schema(own))
         self._model_defaults = _values(own)
-        schema = joined(shared_schema(), self._teacher_schema(own), own, self._router_schema(own))
+        schema = joined(shared_schema(), self._teacher_schema(own), own)
         if file := plugin_files("dataset").get(dataset):
             schema = with_defaults(schema, load_yaml(file), str(file))
         self.schema = schema
