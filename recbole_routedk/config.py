@@ -18,6 +18,7 @@ from recbole.evaluator.register import metrics_dict
 from recbole_routedk.config_schema import Schema, Setting, check_keys, joined, read_schema, with_defaults
 from recbole_routedk.contradictions import check_together
 from recbole_routedk.distill.teachers.address import checked_address
+from recbole_routedk.distributed import own_gpu
 from recbole_routedk.errors import UserError, did_you_mean
 from recbole_routedk.evaluation.recbole_metrics import register_metrics, result_keys
 from recbole_routedk.literals import LiteralLoader, load_yaml, properties_folder
@@ -247,6 +248,7 @@ class Config(RecBoleConfig):
     def _init_device(self) -> None:
         if not self.final_config_dict["use_gpu"]:
             self.final_config_dict["gpu_id"] = ""  # the stock version looks at gpu_id alone
+        self.final_config_dict["gpu_id"] = own_gpu(self.final_config_dict["gpu_id"])
         super()._init_device()
 
     def _check_metrics(self) -> None:

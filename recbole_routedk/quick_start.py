@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime, timezone
 from logging import getLogger
 from pathlib import Path
@@ -14,6 +15,7 @@ from recbole_routedk.config import Config
 from recbole_routedk.data.dataloader import BundleDataLoader
 from recbole_routedk.data.dataset import BundleDataset
 from recbole_routedk.data.files import write_json
+from recbole_routedk.distributed import from_first, is_first
 from recbole_routedk.errors import UserError
 from recbole_routedk.evaluation.metrics import gold_bundles
 from recbole_routedk.evaluation.session_scores import session_scores
@@ -47,26 +49,27 @@ def run_recbole_routedk(
     The result has RecBole's keys (``best_valid_score``, ``valid_score_bigger``, ``best_valid_result``,
     ``test_result``) and the name, run folder, size, speed, memory and time of the run, and what it ran on. With
     ``saved`` the run folder gets the checkpoints, settings, test predictions and this result. Without ``test`` no
-    test session is answered, and ``test_result`` is empty: whoever chooses settings must not look. Raises UserError.
+    test session is answered, and ``test_result`` is empty: whoever chooses settings must not look. Under torchrun every
+    process calls this and gets the same result; the first one alone writes. Raises UserError.
     """
     config = Config(model, dataset, config_file_list, config_dict, command_line, companions)
-    log_file = config.run_folder / LOG_FILE if saved else None
-    with logging_to(log_file, config["state"]), progress_shown(config["show_progress"]):
+    writes = saved and is_first()
+    with _watched(config, config.run_folder / LOG_FILE if writes else None):
         init_seed(config["seed"], config["reproducibility"])
         generator, _, train_data, valid_data, test_data = _build(config)
-        if saved:
+        if writes:
             write_json(config.run_folder / CONFIG_FILE, config.plain())
             keep_training_sessions(config, train_data.bundle_dataset)
         getLogger().info(f"{generator.display_name} on {config['dataset']}")
         trainer = BundleTrainer(config, generator)
         show = config["show_progress"]
         trainer.fit(train_data, valid_data, saved=saved, show_progress=show)
-        result = _tested(trainer, test_data, saved) if test else _result(trainer, {})
-        if saved:
+        result = _tested(trainer, test_data, writes) if test else _result(trainer, {})
+        if writes:
             generator.save_artefacts(config.run_folder)
             write_json(config.run_folder / RESULT_FILE, result)
             getLogger().info(f"Saved to {config.run_folder}")
-    return result
+        return from_first(lambda: result)
 
 
 def objective_function(
@@ -105,13 +108,22 @@ def evaluate_saved(
 ) -> dict[str, Any]:
     """Evaluate a saved run on the test split, without training; nothing in the run folder changes."""
     config, generator, _, _, valid_data, test_data = load_data_and_model(folder, overrides, model_class)
-    with logging_to(None, config["state"]), progress_shown(config["show_progress"]):
+    with _watched(config, None):
         trainer = BundleTrainer(config, generator)
         show = config["show_progress"]
         valid = trainer.evaluate(valid_data, load_best_model=False, show_progress=show)
         trainer.progress.best_result = dict(valid)
         trainer.progress.best_score = valid[config["valid_metric"]]
-        return _tested(trainer, test_data, saved=False)
+        result = _tested(trainer, test_data, saved=False)
+        return from_first(lambda: result)
+
+
+@contextmanager
+def _watched(config: Config, log_file: Path | None) -> Iterator[None]:
+    """Log and show bars as the settings say, in the first process alone."""
+    state, shown = (config["state"], config["show_progress"]) if is_first() else ("CRITICAL", False)
+    with logging_to(log_file, state), progress_shown(shown):
+        yield
 
 
 def _build(

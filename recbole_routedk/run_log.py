@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -62,10 +62,13 @@ def logging_to(path: Path | None, state: str) -> Iterator[None]:
 
 
 class NoWriter:
-    """Takes what tensorboard would write and drops it."""
+    """Takes what tensorboard or Weights and Biases would write and drops it."""
 
     def add_scalar(self, name: str, value: float, step: int) -> None:
         """Drop a value."""
+
+    def log_metrics(self, metrics: Mapping[str, float], head: str) -> None:
+        """Drop values."""
 
     def close(self) -> None:
         """Have nothing to close."""

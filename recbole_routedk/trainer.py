@@ -4,24 +4,23 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import asdict
-from itertools import islice
+from itertools import chain, islice
 from logging import getLogger
 from pathlib import Path
 from typing import Any
 
 import recbole
 import torch
-from recbole.data.interaction import Interaction
 from recbole.evaluator import Evaluator
 from recbole.trainer import Trainer
 from recbole.trainer.trainer import AbstractTrainer
 from recbole.utils import WandbLogger, early_stopping, init_seed
-from torch import Tensor
 from torch.nn.utils.clip_grad import clip_grad_norm_
 
+from recbole_routedk.batch_answers import Answers, answer_batches
 from recbole_routedk.checkpoint import (
     Checkpoint,
     of_prefix,
@@ -34,7 +33,8 @@ from recbole_routedk.checkpoint import (
 from recbole_routedk.config import Config
 from recbole_routedk.curve_writer import CurveWriter
 from recbole_routedk.data.dataloader import BundleDataLoader
-from recbole_routedk.data.session import Generation
+from recbole_routedk.data.session import Generation, LabelledSession
+from recbole_routedk.distributed import from_first, is_first, together
 from recbole_routedk.errors import UserError
 from recbole_routedk.evaluation.collector import BundleCollector
 from recbole_routedk.measure import peak_memory_mib, reset_peak_memory
@@ -43,20 +43,22 @@ from recbole_routedk.progress import progress_bar
 from recbole_routedk.run_log import NoWriter
 from recbole_routedk.schedule import rate_factor
 from recbole_routedk.training_state import BEST, LAST, Progress, RunCheckpoints
+from recbole_routedk.training_step import learn_batch
 
 
 class BundleTrainer(Trainer):
     """Trains a ``BundleGenerator`` and evaluates it with the metrics of its configuration.
 
     Everything is written below ``config.run_folder``: ``best`` and ``last`` checkpoints and the
-    tensorboard log. ``fit`` and ``evaluate`` are called as RecBole's.
+    tensorboard log. ``fit`` and ``evaluate`` are called as RecBole's; under torchrun every process calls them, and all
+    learn from each batch together (``divides_batches``) or wait for the first one, which alone writes.
     """
 
     def __init__(self, config: Config, model: BundleGenerator) -> None:
         # The stock __init__ writes to the working directory and builds one optimizer for all stages.
         AbstractTrainer.__init__(self, config, model)
         self.logger = getLogger()
-        self.wandblogger = WandbLogger(config)
+        self.wandblogger = WandbLogger(config) if is_first() else NoWriter()
         self.folder = config.run_folder
         self._checkpoints = RunCheckpoints(self.folder, config, model.dataset.fingerprint(), model.fits())
         self.tensorboard: Any = NoWriter()
@@ -105,11 +107,12 @@ class BundleTrainer(Trainer):
 
         With ``config["resume"]`` a stopped run goes on after its last finished epoch.
         """
-        self._saved, self._show, self._verbose, self._callback = saved, show_progress, verbose, callback_fn
+        self._saved, self._show, self._verbose = saved and is_first(), show_progress, verbose
+        self._callback = callback_fn
         reset_peak_memory(self.device)
         self._started = time.perf_counter()
         self.eval_collector.data_collect(train_data)
-        resumed = self._checkpoints.last() if saved and self.config["resume"] else None
+        resumed = from_first(self._checkpoints.last) if saved and self.config["resume"] else None
         if saved and self.config["resume"] and resumed is None:
             self._say(f"There is no stopped run in {self.folder}; training starts anew")
         if resumed is not None and resumed.record["progress"]["finished"]:
@@ -117,9 +120,10 @@ class BundleTrainer(Trainer):
             self.load_best()
             self._say(f"The run in {self.folder} is finished; nothing to resume")
         else:
-            if saved and resumed is None:
+            if self._saved and resumed is None:
                 self._checkpoints.clear()
-            self.model.prepare(train_data.bundle_dataset.labelled_sessions)
+            if self._learns_here:
+                self.model.prepare(train_data.bundle_dataset.labelled_sessions)
             with closing(self._open_tensorboard()) as self.tensorboard:
                 self._learn(train_data, valid_data, resumed)
         return self.best_valid_score, self.best_valid_result
@@ -136,7 +140,7 @@ class BundleTrainer(Trainer):
                 resumed = None
         else:
             valid = valid_data.bundle_dataset.labelled_sessions if valid_data else ()
-            self.model.fit_sessions(train_data.bundle_dataset.labelled_sessions, valid)
+            from_first(lambda: self.model.fit_sessions(train_data.bundle_dataset.labelled_sessions, valid))
         if self.progress.best_score is None and valid_data:
             self._validate(valid_data)
         elif self.progress.best_score is None:
@@ -176,9 +180,10 @@ class BundleTrainer(Trainer):
 
     def _epoch(self, stage: TrainingStage, train_data: BundleDataLoader, valid_data: BundleDataLoader | None) -> None:
         progress = self.progress
-        self.model.begin_epoch(progress.epoch)
-        train_data.set_epoch(progress.epochs_before)
-        loss = self._train_epoch(train_data, stage)
+        if self.model.divides_batches:
+            loss = self._train_epoch(train_data, stage)
+        else:
+            loss = from_first(lambda: self._train_epoch(train_data, stage))
         progress.epoch += 1
         progress.epochs_before += 1
         self.train_loss_dict[progress.epochs_before] = loss
@@ -193,7 +198,10 @@ class BundleTrainer(Trainer):
 
     def _train_epoch(self, train_data: BundleDataLoader, stage: TrainingStage) -> float:
         """Train on the batches of an epoch; returns the mean loss of a batch."""
+        self.model.begin_epoch(self.progress.epoch)
+        train_data.set_epoch(self.progress.epochs_before)
         self.model.train()
+        trained = [parameter for group in self.optimizer.param_groups for parameter in group["params"]]
         total, steps = 0.0, stage.steps(len(train_data))
         schedule = (self.config["lr_scheduler"], self.config["warmup_ratio"])
         for step, interaction in enumerate(islice(train_data, steps), start=self.progress.epoch * steps):
@@ -201,11 +209,8 @@ class BundleTrainer(Trainer):
             for group in self.optimizer.param_groups:
                 group["lr"] = rate
             self.optimizer.zero_grad(set_to_none=True)
-            loss = 0.0
-            for part in self._loss_parts(interaction):
-                self._check_loss(part, interaction["session_index"].tolist(), train_data)
-                part.backward()
-                loss += part.item()
+            loss = learn_batch(self.model, interaction, trained, self.config["enable_amp"])
+            self._check_loss(loss, interaction["session_index"].tolist(), train_data)
             if self.clip_grad_norm:
                 clip_grad_norm_(self.model.parameters(), **self.clip_grad_norm)
             self.optimizer.step()
@@ -214,22 +219,12 @@ class BundleTrainer(Trainer):
             self._progress_bar.update()
         return total / max(1, steps)
 
-    def _loss_parts(self, interaction: Interaction) -> Iterator[Tensor]:
-        parts = self.model.loss_parts(interaction.to(self.device))
-        part: Tensor | None
-        while True:
-            with torch.autocast(self.device.type, torch.bfloat16, enabled=self.config["enable_amp"]):
-                part = next(parts, None)
-            if part is None:
-                return
-            yield part
-
-    def _check_loss(self, loss: Tensor, index: Sequence[int], train_data: BundleDataLoader) -> None:
-        if not torch.isfinite(loss):
+    def _check_loss(self, loss: float, index: Sequence[int], train_data: BundleDataLoader) -> None:
+        if not math.isfinite(loss):
             sessions = train_data.bundle_dataset.labelled_sessions
             names = ", ".join(sessions[i].session.session_id for i in index)
             raise UserError(
-                f"The training loss is {loss.item()} in epoch {self.progress.epoch + 1}, in the batch of the "
+                f"The training loss is {loss} in epoch {self.progress.epoch + 1}, in the batch of the "
                 f"sessions {names}. Lower learning_rate (now {self.config['learning_rate']}) or set "
                 "clip_grad_norm; if it stays, look at these sessions."
             )
@@ -237,7 +232,7 @@ class BundleTrainer(Trainer):
     def _validate(self, valid_data: BundleDataLoader, patience: int | None = None) -> float:
         """Evaluate on the valid split; keeps the weights if they are the best of the stage."""
         if self.model.gradient_trained:
-            self._calibrate(valid_data)
+            from_first(lambda: self._calibrate(valid_data))
         result = self.evaluate(valid_data, load_best_model=False, show_progress=self._show)
         score = float(result[self.valid_metric])
         progress = self.progress
@@ -313,12 +308,17 @@ class BundleTrainer(Trainer):
         self.progress = Progress(**last.record["progress"])
         self._restore(Checkpoint(of_prefix("model", last.tensors), last.record))
         has_best = self.progress.best_score is not None
-        self._best = self._checkpoints.best() if has_best else None
+        self._best = from_first(self._checkpoints.best) if has_best else None
         self._say(f"Resuming {self.folder} after {self.progress.epochs_before} epochs")
 
     def load_best(self, folder: Path | None = None) -> None:
         """Load the best weights of the run in ``folder`` (default: this one) into the model."""
-        self._restore(self._checkpoints.best(folder))
+        self._restore(from_first(lambda: self._checkpoints.best(folder)))
+
+    @property
+    def _learns_here(self) -> bool:
+        """Whether this process learns; where it does not, it takes over what the first one has learnt."""
+        return self.model.divides_batches or is_first()
 
     # Evaluation ---------------------------------------------------------------------------------
 
@@ -334,7 +334,7 @@ class BundleTrainer(Trainer):
 
         ``model_file`` is a run folder, by default this run's. Random choices of the model start from
         ``config["seed"]`` here, so that a saved run scores again what it scored after training.
-        Leaves ``last_generations``, ``sessions_per_second`` and ``peak_memory`` (MiB) behind.
+        Leaves ``last_generations``, ``sessions_per_second`` and ``peak_memory`` (MiB, of this process) behind.
         """
         if load_best_model:
             self.load_best(Path(model_file) if model_file else None)
@@ -342,25 +342,23 @@ class BundleTrainer(Trainer):
         init_seed(self.config["seed"], self.config["reproducibility"])
         training = self.model.training
         self.model.eval()
-        seconds, self.last_generations = 0.0, {}
-        title = f"{self.config['model']} answers"
+        if together():
+            self._restore(from_first(self._state))
         labelled = eval_data.bundle_dataset.labelled_sessions
-        with progress_bar(len(labelled), title, "session", show_progress) as bar:
-            for interaction in eval_data:
-                batch = [labelled[index] for index in interaction["session_index"].tolist()]
-                sessions = [each.session for each in batch]
-                started = time.perf_counter()
-                generations = self.model.predict_bundles(sessions)
-                seconds += time.perf_counter() - started
-                self.eval_collector.eval_batch_collect(batch, generations)
-                self.last_generations |= {
-                    session.session_id: generation for session, generation in zip(sessions, generations, strict=True)
-                }
-                bar.update(len(batch))
+        batches = [[labelled[index] for index in each["session_index"].tolist()] for each in eval_data]
+        sessions = [[each.session for each in batch] for batch in batches]
+        title = f"{self.config['model']} answers"
+        answers, self.sessions_per_second = answer_batches(self.model, sessions, title, show_progress)
         self.model.train(training)
         restore_random_state(generators)
-        self.sessions_per_second = len(labelled) / max(seconds, 1e-9)
         self.peak_memory = peak_memory_mib(self.device)
+        asked = [session.session_id for batch in sessions for session in batch]
+        self.last_generations = dict(zip(asked, chain.from_iterable(answers), strict=True))
+        return from_first(lambda: self._scored(batches, answers))
+
+    def _scored(self, batches: Sequence[Sequence[LabelledSession]], answers: Answers) -> dict[str, float]:
+        for batch, generations in zip(batches, answers, strict=True):
+            self.eval_collector.eval_batch_collect(batch, generations)
         result: dict[str, float] = self.evaluator.evaluate(self.eval_collector.get_data_struct())
         return result
 

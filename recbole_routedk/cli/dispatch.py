@@ -28,6 +28,8 @@ READ_THEMSELVES = ("run", "tune", "distill", "generate", "export", "doctor")
 UNRESOLVED = {"recbole": "pip install --no-deps recbole==1.2.1"}
 """Packages that ``pip install recbole_routedk`` cannot bring, and what does (requirements/no-deps.txt)."""
 
+_TORCHRUN = "TORCHELASTIC_RUN_ID"  # asking torch itself would take the seconds of its import
+
 USER_ERROR = 2
 INTERRUPTED = 130
 
@@ -39,7 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return _command(words)
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+        _tell(f"error: {error}")
         return USER_ERROR
     except ModuleNotFoundError as error:
         package = (error.name or "").partition(".")[0]
@@ -56,14 +58,26 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except KeyboardInterrupt:
-        print("\nstopped; the same command with --resume goes on from the last epoch", file=sys.stderr)
+        _tell("\nstopped; the same command with --resume goes on from the last epoch")
         return INTERRUPTED
+
+
+def _tell(line: str) -> None:
+    """Say why the program ends; of several processes the first one that ends does."""
+    if _TORCHRUN in os.environ:
+        from recbole_routedk.distributed import tells_the_error
+
+        if not tells_the_error():
+            return
+    print(line, file=sys.stderr)
 
 
 def _command(words: list[str]) -> int:
     if words and words[0].startswith("--") and words[0] != "--help":
         raise UserError(f"a command comes first; did you mean 'run {' '.join(words)}'?")
     chosen = words[0] if words else None
+    if _TORCHRUN in os.environ and chosen != "run":
+        raise UserError(f"torchrun is for training: the command {chosen} is given to python alone")
     if chosen in READ_THEMSELVES:
         return int(_module(chosen).run(words[1:]))
     parser = argparse.ArgumentParser(

@@ -31,6 +31,9 @@ Examples
   python -m recbole_routedk run --model=RouteDK,RouteDK:fusion=base,Freq --dataset=electronic
   python -m recbole_routedk run --checkpoint=output/bundle-mini/RouteDK/RouteDK-seed2020-0a1b2c3d
 
+In several processes, each with a GPU of its own or a part of the CPU, and the same results:
+  torchrun --nproc_per_node=2 run_recbole_routedk.py --model=RouteDK --dataset=bundle-mini
+
 'python -m recbole_routedk doctor' with the same settings says whether this machine can run them.
 """
 
@@ -73,10 +76,13 @@ def run(argv: Sequence[str]) -> int:
 
 
 def _show(results: Sequence[Mapping[str, Any]], folders: bool = True) -> None:
-    """Print a leaderboard for each data set, and where the runs lie."""
+    """Print a leaderboard for each data set, and where the runs lie; of several processes the first one does."""
     from recbole_routedk.comparison.files import summary_of
     from recbole_routedk.comparison.tables import leaderboard
+    from recbole_routedk.distributed import is_first
 
+    if not is_first():
+        return
     datasets = list(dict.fromkeys(result["dataset"] for result in results))
     for dataset in datasets:
         if len(datasets) > 1:

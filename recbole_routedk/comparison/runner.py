@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from logging import getLogger
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from recbole_routedk.checkpoint import read_json, remove_checkpoint
 from recbole_routedk.comparison.files import write_leaderboard
 from recbole_routedk.comparison.plan import Given, PlannedRun, make_plan
 from recbole_routedk.config import Config
+from recbole_routedk.distributed import from_first, is_first, together
 from recbole_routedk.errors import UserError
 from recbole_routedk.provenance import code
 from recbole_routedk.quick_start import RESULT_FILE, run_recbole_routedk
@@ -56,16 +58,17 @@ def compare_models(
     failed: dict[str, str] = {}
     for run, config in runs:
         try:
-            results.append(_finished(config) or _run(run))
+            results.append(from_first(partial(_finished, config)) or _run(run))
         except Exception as error:  # whatever it is: the other runs take hours, and it is told at the end
-            if len(runs) == 1:
+            if len(runs) == 1 or together():  # of several processes, the others are still within the run that failed
                 raise
             getLogger().error(f"{run.model} failed: {error}", exc_info=not isinstance(error, UserError))
             failed[config.run_folder.name] = str(error) or type(error).__name__
             continue
         # After every run, so that a kill takes no other's result with it.
         own = [each for each in results if each["dataset"] == config["dataset"]]
-        write_leaderboard(leaderboard_folder(config), own, plan.proposed, config["metric_decimal_place"])
+        if is_first():
+            write_leaderboard(leaderboard_folder(config), own, plan.proposed, config["metric_decimal_place"])
     if failed:
         raise SomeFailed(failed, results)
     return results

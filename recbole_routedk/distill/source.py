@@ -92,6 +92,11 @@ class KnowledgeSource:
         """The patterns of all training sessions, strongest first."""
         return self._pattern_book(None).patterns if "patterns" in self._options.formats else ()
 
+    @property
+    def keeps_answers(self) -> bool:
+        """Whether a teacher is asked whose answers are kept in ``knowledge_store``."""
+        return self._store is not None
+
     # Formats ------------------------------------------------------------------------------------
 
     @property

@@ -19,6 +19,9 @@ from recbole_routedk.data.session import Generation, LabelledSession, Session
 from recbole_routedk.errors import UserError
 from recbole_routedk.model.generating import BATCHES_A_WINDOW, SessionBundles, WindowAnswerer, windows
 
+OWN = "own_session"
+"""The column of a training batch that says which sessions this process learns from; without it, from all."""
+
 
 @dataclass(frozen=True)
 class TrainingStage:
@@ -51,6 +54,10 @@ class BundleGenerator(AbstractRecommender):
     gradient_trained: bool = True
     named_settings: tuple[str, ...] = ()
     """Settings that the name in tables tells even where they are not changed."""
+    divides_batches: bool = False
+    """Whether several processes may learn from a batch together: ``loss_parts`` then heeds the column ``OWN``."""
+    answers_alone: bool = False
+    """Whether one process has to answer all sessions, because a teacher is asked that has one budget."""
 
     def __init__(self, config: Any, dataset: Any) -> None:
         super().__init__()
@@ -105,9 +112,17 @@ class BundleGenerator(AbstractRecommender):
         """The parts whose sum is the loss of a batch; the trainer goes back through each before it asks for the next.
 
         One part unless overridden: a loss of several passes saves memory, since only one graph is kept at a time.
+        With ``divides_batches``, the losses for the sessions that the column ``OWN`` marks and for the others sum to
+        the loss of the whole batch.
         """
         loss = self.calculate_loss(interaction)
         yield torch.stack(loss).sum() if isinstance(loss, tuple) else loss
+
+    def read_ahead(self, sessions: Sequence[Session]) -> None:
+        """Take from the first of several processes what it alone may ask for about sessions that all will answer.
+
+        Nothing unless overridden.
+        """
 
     @abstractmethod
     def predict_bundles(self, sessions: Sequence[Session]) -> list[Generation]:

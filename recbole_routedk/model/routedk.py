@@ -79,14 +79,15 @@ class RouteDK(StudentModel):
         if self.router is not None:
             self.router.requires_grad_(name == _ROUTER)
 
-    def batch_losses(self, prefill: Prefill, examples: Sequence[Example]) -> Iterator[Tensor]:
+    def batch_losses(self, prefill: Prefill, examples: Sequence[Example], batch: Sequence[Example]) -> Iterator[Tensor]:
         """The experts' lessons, or in stage ``router`` the routed answer."""
+        share = len(examples) / len(batch)
         if self.router is None or self.stage != _ROUTER:
-            yield from super().batch_losses(prefill, examples)
+            yield from super().batch_losses(prefill, examples, batch)
         elif self.config["router_learns"] == "best_expert":
-            yield best_expert_loss(self.router.logits(prefill), self._expert_losses(prefill, examples))
+            yield best_expert_loss(self.router.logits(prefill), self._expert_losses(prefill, examples)) * share
         else:
-            yield self.lesson_loss(prefill, examples, self.inference, self.gates(prefill))
+            yield self.lesson_loss(prefill, examples, self.inference, self.gates(prefill)) * share
 
     @torch.no_grad()
     def _expert_losses(self, prefill: Prefill, examples: Sequence[Example]) -> Tensor:

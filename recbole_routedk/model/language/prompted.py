@@ -38,6 +38,7 @@ class PromptedModel(BundleGenerator):
             self.respondent = own
         else:
             self.respondent = TeacherRespondent(config)
+            self.answers_alone = True
 
     def predict_bundles(self, sessions: Sequence[Session]) -> list[Generation]:
         """Answer each session; one with fewer than two items has no bundle and is not asked about."""

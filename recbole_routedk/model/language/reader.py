@@ -10,6 +10,7 @@ from recbole_routedk.data.session import LabelledSession, Session
 from recbole_routedk.distill.encoder import title_encoder
 from recbole_routedk.distill.knowledge import FORMATS, Format, SessionKnowledge
 from recbole_routedk.distill.source import KnowledgeSource
+from recbole_routedk.distributed import from_first
 from recbole_routedk.model.language.lessons import Lesson
 from recbole_routedk.model.language.retrieval import SimilarSessions
 from recbole_routedk.model.views import Example
@@ -39,11 +40,13 @@ class Reader:
         if self._training_similar or "similar" in asked.reads:
             self._similar = SimilarSessions(train, title_encoder(), config["similar_sessions"])
         self._read: dict[Session, Example] = {}
+        self._remembered = REMEMBERED
 
     def for_training(self) -> list[Example]:
         """Return an example for each training session; what is known about one is known without its own label."""
-        nothing = [SessionKnowledge()] * len(self._train)
-        known = self._training_source.for_training() if self._training_source else nothing
+        known = [SessionKnowledge()] * len(self._train)
+        if self._training_source:
+            known = from_first(self._training_source.for_training)
         similar = [""] * len(self._train)
         if self._similar and self._training_similar:
             similar = self._similar.for_training()
@@ -60,9 +63,19 @@ class Reader:
                 self._read[session] = Example(session, each, similar=line)
         examples = [self._read[session] for session in sessions]
         # A stream of sessions may have no end.
-        for session in list(self._read)[: max(0, len(self._read) - REMEMBERED)]:
+        for session in list(self._read)[: max(0, len(self._read) - self._remembered)]:
             del self._read[session]
         return examples
+
+    def read_ahead(self, sessions: Sequence[Session]) -> None:
+        """Let the first of several processes alone ask a teacher whose answers are kept; all remember what it says.
+
+        One store has one writer, and nothing is paid for twice.
+        """
+        if self._source is not None and self._source.keeps_answers:
+            unread = [session for session in dict.fromkeys(sessions) if session not in self._read]
+            self._remembered += len(unread)
+            self._read |= zip(unread, from_first(lambda: self.for_sessions(unread)), strict=True)
 
     def general(self) -> dict[str, list[dict[str, Any]]]:
         """Return the patterns and rules of all training sessions, as they hold for sessions without labels."""

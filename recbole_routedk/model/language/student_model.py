@@ -15,7 +15,7 @@ from recbole_routedk.data.files import write_json
 from recbole_routedk.data.prompts import PromptEncoder
 from recbole_routedk.data.session import Generation, LabelledSession, Session, first_items, first_labelled
 from recbole_routedk.distill.knowledge import FORMATS
-from recbole_routedk.model.bundle_generator import BundleGenerator
+from recbole_routedk.model.bundle_generator import OWN, BundleGenerator
 from recbole_routedk.model.language.answering import Answerer, AnswerSettings
 from recbole_routedk.model.language.fingerprints import student_fingerprints
 from recbole_routedk.model.language.lessons import Lesson, LessonEncoder
@@ -36,6 +36,8 @@ class StudentModel(BundleGenerator):
 
     A subclass says which experts there are, what each learns, and by ``inference`` how the student is asked.
     """
+
+    divides_batches = True
 
     def __init__(
         self,
@@ -109,32 +111,33 @@ class StudentModel(BundleGenerator):
         The items are read once for all lessons. Each lesson is its own pass, because they differ in length: in one
         padded batch a third of the tokens would be padding.
         """
-        examples = [self._training_example(index) for index in interaction["session_index"].tolist()]
-        examples = [example for example in examples if example.bundles]
+        index = interaction["session_index"].tolist()
+        own = interaction[OWN].tolist() if OWN in interaction else [True] * len(index)
+        learnt = [(each, mine) for each, mine in zip(index, own, strict=True) if self.examples[each].bundles]
+        examples = [self._training_example(each) for each, mine in learnt if mine]
         if examples:
             prefill = self.student.read_prefix([self.prompts.prefix(example.session) for example in examples])
-            yield from self.batch_losses(prefill, examples)
+            yield from self.batch_losses(prefill, examples, [self.examples[each] for each, _ in learnt])
         else:
             yield torch.zeros((), requires_grad=True)
 
-    def batch_losses(self, prefill: Prefill, examples: Sequence[Example]) -> Iterator[Tensor]:
+    def batch_losses(self, prefill: Prefill, examples: Sequence[Example], batch: Sequence[Example]) -> Iterator[Tensor]:
         """The weighted lessons of examples whose items are read; a lesson leaves out sessions it lacks knowledge for.
 
-        ``prefill`` is left as it is.
+        ``batch`` is all that is learnt from in this step, by this process and others: a lesson's loss is the mean over
+        it, of which the part of ``examples`` is returned. ``prefill`` is left as it is.
         """
-        passes = [
-            (expert, lesson, rows)
-            for expert, lesson in self.lessons
-            if (rows := [row for row, example in enumerate(examples) if example.has(lesson.needs)])
-        ]
-        weights = [1.0 if lesson.answers else self.config["knowledge_weight"] for _, lesson, _ in passes]
-        whole = max(sum(weights), 1e-9)
-        for (expert, lesson, rows), weight in zip(passes, weights, strict=True):
-            read = prefill.repeat(1)
-            read = read.select(rows) if len(rows) < len(examples) else read
-            loss = self.lesson_loss(read, [examples[row] for row in rows], lesson, self.one_hot(expert, read))
-            yield loss * (weight / whole)
-        if not passes:
+        counts = [sum(example.has(lesson.needs) for example in batch) for _, lesson in self.lessons]
+        weights = [1.0 if lesson.answers else self.config["knowledge_weight"] for _, lesson in self.lessons]
+        whole = max(sum(weight for weight, count in zip(weights, counts, strict=True) if count), 1e-9)
+        for (expert, lesson), count, weight in zip(self.lessons, counts, weights, strict=True):
+            rows = [row for row, example in enumerate(examples) if example.has(lesson.needs)]
+            if rows:
+                read = prefill.repeat(1)
+                read = read.select(rows) if len(rows) < len(examples) else read
+                loss = self.lesson_loss(read, [examples[row] for row in rows], lesson, self.one_hot(expert, read))
+                yield loss * (weight / whole) * (len(rows) / count)
+        if not any(counts):
             yield torch.zeros((), requires_grad=True)
 
     def lesson_loss(self, prefill: Prefill, examples: Sequence[Example], lesson: Lesson, gates: Tensor) -> Tensor:
@@ -193,10 +196,18 @@ class StudentModel(BundleGenerator):
         generations = iter(self._answer(answered) if answered else [])
         return [next(generations) if len(session) >= 2 else Generation(bundles=()) for session in sessions]
 
-    def _answer(self, sessions: Sequence[Session]) -> list[Generation]:
+    def read_ahead(self, sessions: Sequence[Session]) -> None:
+        """What a teacher whose answers are kept knows about the sessions."""
+        limit = self.prompts.max_items
+        self._inference_reader().read_ahead([first_items(each, limit) for each in sessions if len(each) >= 2])
+
+    def _inference_reader(self) -> Reader:
         if self.reader is None:
             self.reader = self._reader(self.dataset.labelled_sessions, [])
-        examples = self.reader.for_sessions(sessions)
+        return self.reader
+
+    def _answer(self, sessions: Sequence[Session]) -> list[Generation]:
+        examples = self._inference_reader().for_sessions(sessions)
         prefill = self.student.read_prefix([self.prompts.prefix(session) for session in sessions])
         suffixes = [self.encoder.suffix(example, self.inference) for example in examples]
         thinks_first = self.inference.writes is not None

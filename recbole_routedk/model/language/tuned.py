@@ -29,6 +29,7 @@ class TunedModel(BundleGenerator):
         here = config["answered_by"] == "student"
         self.tuned: BundleGenerator = student() if here else TunedEndpoint(config, dataset, *lessons())
         self.gradient_trained = self.tuned.gradient_trained
+        self.divides_batches, self.answers_alone = self.tuned.divides_batches, self.tuned.answers_alone
 
     def prepare(self, train: Sequence[LabelledSession]) -> None:
         self.tuned.prepare(train)
@@ -56,6 +57,9 @@ class TunedModel(BundleGenerator):
 
     def calibrate(self, valid: Sequence[LabelledSession]) -> None:
         self.tuned.calibrate(valid)
+
+    def read_ahead(self, sessions: Sequence[Session]) -> None:
+        self.tuned.read_ahead(sessions)
 
     def predict_bundles(self, sessions: Sequence[Session]) -> list[Generation]:
         """Answer each session, in order."""

@@ -42,6 +42,7 @@ class TunedEndpoint(BundleGenerator):
     """
 
     gradient_trained = False
+    answers_alone = True
 
     def __init__(self, config: Any, dataset: Any, learnt: Sequence[Lesson], asked: Lesson) -> None:
         """``learnt`` is what a session is shown as, ``asked`` how it is asked about.
