@@ -49,6 +49,8 @@ def main(args: argparse.Namespace) -> int:
     Raises UserError naming file and line for input that cannot be converted; nothing is written then.
     """
     source, target = args.input.expanduser(), args.output.expanduser()
+    if not source.exists():
+        raise UserError(f"{source}: there is no such file or folder")
     name = args.name or (source.stem if source.is_file() else source.resolve().name)
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", name):
         raise UserError(f"--name={name!r} cannot name a data set; use letters, digits, '-' and '_'")
