@@ -45,7 +45,10 @@ def read_jsonl(path: Path, seed: int = 42) -> tuple[SplitSessions, ConversionRep
         if name not in kept:
             report.count(Reason.SESSION_WITHOUT_BUNDLE, f"session {name}")
     if not kept:
-        what = "has no session with a bundle to train on; a trained model answers it: generate --input=FILE"
+        what = (
+            'no line has "bundles" of two items or more, such as [[0, 1]], so that there is nothing to train on; '
+            "sessions without bundles are answered by a trained model: generate --input=FILE"
+        )
         raise fault(path, None, what)
     splits = {name: tuple(kept[key][0] for key in ids) for name, ids in _split(path, kept, seed, report).items()}
     everything = [each for name in SPLITS for each in splits[name]]

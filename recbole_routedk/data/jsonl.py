@@ -37,4 +37,4 @@ def parse_json(line: bytes) -> Any:
     except RecursionError:
         raise BadSessionError("is nested too deeply") from None
     except ValueError as error:
-        raise BadSessionError(f"is not JSON ({error})") from None
+        raise BadSessionError(f"is not JSON ({error}); a line has to hold one session") from None

@@ -1,13 +1,14 @@
 """Sessions as people have them: a list of titles, or a mapping with items, ids and, for training, bundles.
 
 ``["Tripod", "Camera bag"]`` or ``{"session_id": "s1", "items": ["Tripod", {"item_id": "b2", "title": "Camera bag"}]}``;
-in training data also ``"bundles": [[0, 1]]`` (0-based places, or item ids), ``"intents": ["travel photos"]`` and
-``"split": "train"``. Other keys are left alone.
+in training data also ``"bundles": [[0, 1]]`` (0-based places, item ids or titles), ``"intents": ["travel photos"]``
+and ``"split": "train"``. Other keys are left alone.
 """
 
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -72,7 +73,7 @@ def plain_bundles(value: Mapping[str, Any], plain: PlainSession) -> list[tuple[B
         raise BadSessionError('"bundles" and "intents" have to be lists')
     if intents and len(intents) != len(bundles):
         raise BadSessionError(f"has {len(bundles)} bundles and {len(intents)} intents")
-    ids = {item.item_id: place for place, item in enumerate(plain.session.items)}
+    ids = _named_places(plain.session)
     return [
         (_bundle(bundle, plain.places, ids), _text(intent, "an intent"))
         for bundle, intent in zip(bundles, intents or [""] * len(bundles), strict=True)
@@ -116,9 +117,16 @@ def _identifier(value: object, what: str) -> str:
     return text
 
 
+def _named_places(session: Session) -> dict[str, int]:
+    """Where the items stand, by id and by title; a title that two items have names none."""
+    times = Counter(item.title for item in session.items)
+    by_title = {item.title: place for place, item in enumerate(session.items) if times[item.title] == 1}
+    return by_title | {item.item_id: place for place, item in enumerate(session.items)}
+
+
 def _bundle(bundle: object, places: Sequence[int], ids: Mapping[str, int]) -> Bundle:
     if not isinstance(bundle, list):
-        raise BadSessionError("a bundle has to be a list of 0-based places or of item ids")
+        raise BadSessionError("a bundle has to be a list of 0-based places, of item ids or of titles")
     members: list[int] = []
     for member in bundle:
         if type(member) is int and 0 <= member < len(places):
@@ -126,5 +134,7 @@ def _bundle(bundle: object, places: Sequence[int], ids: Mapping[str, int]) -> Bu
         elif isinstance(member, str) and member in ids:
             members.append(ids[member])
         else:
-            raise BadSessionError(f"the bundle member {member!r:.60} is no place below {len(places)} and no item id")
+            raise BadSessionError(
+                f"the bundle member {member!r:.60} is no place below {len(places)}, no item id and no title"
+            )
     return frozenset(members)

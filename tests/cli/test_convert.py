@@ -92,6 +92,11 @@ def test_a_broken_file_leaves_nothing_behind(source: Path, tmp_path: Path) -> No
     assert not (tmp_path / "out").exists()
 
 
+def test_an_input_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"shop\.jsonl: there is no such file or folder"):
+        run(f"--input={tmp_path / 'shop.jsonl'}", f"--output={tmp_path / 'out'}")
+
+
 def test_an_output_that_is_a_file_is_named(source: Path, tmp_path: Path) -> None:
     (tmp_path / "out").write_text("here first")
     with pytest.raises(UserError, match=r"out.*cannot be written"):

@@ -27,7 +27,7 @@ SESSIONS: list[Any] = [
     {"session_id": "b", "items": ["Kettle", "Tea", "Tea"], "bundles": [[0, 2], [1]], "split": "valid"},
     {
         "items": [{"item_id": "9", "title": "薬缶", "categories": ["Kitchen"]}, "Cup"],
-        "bundles": [["9", 1]],
+        "bundles": [["9", "Cup"]],
         "split": "test",
     },
     ["Rope", "Tent"],
@@ -80,8 +80,13 @@ def test_the_command_takes_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[
     "line, message",
     [
         ("[", "shop.jsonl, line 2: is not JSON"),
+        ('[{"items": ["a"]},', "line 2: is not JSON .*; a line has to hold one session"),
         ('["a", 3]', "shop.jsonl, line 2: item 1 is no text"),
         ('{"items": ["a", "b"], "bundles": [[0, 5]]}', "line 2: the bundle member 5"),
+        (
+            '{"items": ["a", {"item_id": "c", "title": "a"}], "bundles": [["a", "c"]]}',
+            "the bundle member 'a' is no place",
+        ),
         ('{"items": ["a", "b"], "bundles": [[0, 1]], "split": "dev"}', 'line 2: "split" has to be one of'),
         ('{"session_id": "a", "items": ["a"]}', "line 2: session 'a' is given a second time"),
         ('{"items": [{"item_id": "has space", "title": "a"}]}', "line 2: item id 'has space'"),
@@ -102,7 +107,9 @@ def test_an_item_has_one_title(tmp_path: Path) -> None:
 
 
 def test_a_file_without_bundles_is_for_generation(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="no session with a bundle to train on; a trained model answers it: generate"):
+    with pytest.raises(
+        UserError, match=r'no line has "bundles" of two items or more, .*answered by a trained model: generate'
+    ):
         read_jsonl(write(tmp_path / "shop.jsonl", [["Tea", "Cup"]]))
 
 

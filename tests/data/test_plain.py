@@ -81,7 +81,7 @@ def test_what_is_no_session_is_refused_with_the_reason(value: Any, reason: str) 
     "fields, reason",
     [
         ({"bundles": [[0, 2]]}, "bundle member 2 is no place below 2"),
-        ({"bundles": [["Tea"]]}, "bundle member 'Tea' is no"),
+        ({"bundles": [["Mug"]]}, "bundle member 'Mug' is no"),
         ({"bundles": [[True, 0]]}, "bundle member True is no"),
         ({"bundles": [3]}, "a bundle has to be a list"),
         ({"bundles": "01"}, "have to be lists"),
