@@ -37,7 +37,7 @@ from recbole_routedk.registry import (
 )
 
 PLACES = frozenset({"checkpoint_dir", "data_path", "output_dir", "run_name"})
-WATCHING = frozenset({"gpu_id", "resume", "show_progress", "state"})
+WATCHING = frozenset({"gpu_id", "resume", "reuse", "show_progress", "state"})
 ASKING = frozenset(
     {
         "fine_tuning_budget",

@@ -10,7 +10,7 @@ from dataclasses import asdict
 from itertools import chain, islice
 from logging import getLogger
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import recbole
 import torch
@@ -40,10 +40,13 @@ from recbole_routedk.evaluation.collector import BundleCollector
 from recbole_routedk.measure import peak_memory_mib, reset_peak_memory
 from recbole_routedk.model.bundle_generator import BundleGenerator, TrainingStage
 from recbole_routedk.progress import progress_bar
+from recbole_routedk.reuse import trained_alike
 from recbole_routedk.run_log import NoWriter
 from recbole_routedk.schedule import rate_factor
 from recbole_routedk.training_state import BEST, LAST, Progress, RunCheckpoints
 from recbole_routedk.training_step import learn_batch
+
+T = TypeVar("T")
 
 
 class BundleTrainer(Trainer):
@@ -105,7 +108,8 @@ class BundleTrainer(Trainer):
     ) -> tuple[float, dict[str, float] | None]:
         """Train to the end, the best weights in the model; returns the best valid score and result.
 
-        With ``config["resume"]`` a stopped run goes on after its last finished epoch.
+        With ``config["resume"]`` a stopped run goes on after its last finished epoch; with ``config["reuse"]`` a new
+        one begins after the stages that a finished run has trained alike.
         """
         self._saved, self._show, self._verbose = saved and is_first(), show_progress, verbose
         self._callback = callback_fn
@@ -122,8 +126,9 @@ class BundleTrainer(Trainer):
         else:
             if self._saved and resumed is None:
                 self._checkpoints.clear()
-            if self._learns_here:
-                self.model.prepare(train_data.bundle_dataset.labelled_sessions)
+            if saved and resumed is None and self.config["reuse"]:
+                resumed = from_first(lambda: trained_alike(self.config, self.model))
+            self._where_learnt(lambda: self.model.prepare(train_data.bundle_dataset.labelled_sessions))
             with closing(self._open_tensorboard()) as self.tensorboard:
                 self._learn(train_data, valid_data, resumed)
         return self.best_valid_score, self.best_valid_result
@@ -175,15 +180,14 @@ class BundleTrainer(Trainer):
         if self._best is not None:
             self._restore(self._best)
         progress.stage, progress.epoch, progress.stage_done = progress.stage + 1, 0, False
+        progress.stage_epochs.append(progress.epochs_before)
+        progress.stage_seconds.append(self._seconds())
         # Before the next stage writes its own best weights over those that it starts from.
         self._save_last(None)
 
     def _epoch(self, stage: TrainingStage, train_data: BundleDataLoader, valid_data: BundleDataLoader | None) -> None:
         progress = self.progress
-        if self.model.divides_batches:
-            loss = self._train_epoch(train_data, stage)
-        else:
-            loss = from_first(lambda: self._train_epoch(train_data, stage))
+        loss = self._where_learnt(lambda: self._train_epoch(train_data, stage))
         progress.epoch += 1
         progress.epochs_before += 1
         self.train_loss_dict[progress.epochs_before] = loss
@@ -212,7 +216,7 @@ class BundleTrainer(Trainer):
             loss = learn_batch(self.model, interaction, trained, self.config["enable_amp"])
             self._check_loss(loss, interaction["session_index"].tolist(), train_data)
             if self.clip_grad_norm:
-                clip_grad_norm_(self.model.parameters(), **self.clip_grad_norm)
+                clip_grad_norm_(trained, **self.clip_grad_norm)  # what is frozen keeps its last gradient
             self.optimizer.step()
             total += loss
             self._progress_bar.set_postfix_str(f"loss {loss:.3f}", refresh=False)
@@ -286,9 +290,7 @@ class BundleTrainer(Trainer):
 
     def _save_last(self, optimizer: torch.optim.Optimizer | None) -> None:
         """Write what a resumed run needs; between two stages there is no optimizer."""
-        now = time.perf_counter()
-        self.progress.seconds += now - self._started
-        self._started = now
+        self._seconds()
         if not self._saved:
             return
         state = self._state()
@@ -301,6 +303,12 @@ class BundleTrainer(Trainer):
         state.record["random"] = generators.record
         self._checkpoints.save(LAST, state)
 
+    def _seconds(self) -> float:
+        """What training has taken until now, before stops too."""
+        now = time.perf_counter()
+        self.progress.seconds, self._started = self.progress.seconds + now - self._started, now
+        return self.progress.seconds
+
     def _resume(self, last: Checkpoint | None) -> None:
         """Put model and progress where ``last`` was taken."""
         if last is None:
@@ -309,16 +317,16 @@ class BundleTrainer(Trainer):
         self._restore(Checkpoint(of_prefix("model", last.tensors), last.record))
         has_best = self.progress.best_score is not None
         self._best = from_first(self._checkpoints.best) if has_best else None
-        self._say(f"Resuming {self.folder} after {self.progress.epochs_before} epochs")
+        source = "" if has_best else self.progress.weights_from
+        self._say(f"Going on from {source or self.folder} after {self.progress.epochs_before} epochs")
 
     def load_best(self, folder: Path | None = None) -> None:
         """Load the best weights of the run in ``folder`` (default: this one) into the model."""
         self._restore(from_first(lambda: self._checkpoints.best(folder)))
 
-    @property
-    def _learns_here(self) -> bool:
-        """Whether this process learns; where it does not, it takes over what the first one has learnt."""
-        return self.model.divides_batches or is_first()
+    def _where_learnt(self, step: Callable[[], T]) -> T:
+        """Take a step of learning in each process or, where they cannot share batches, in the first one alone."""
+        return step() if self.model.divides_batches else from_first(step)
 
     # Evaluation ---------------------------------------------------------------------------------
 

@@ -27,6 +27,9 @@ class Progress:
     best_score: float | None = None
     best_result: dict[str, float] = field(default_factory=dict)
     seconds: float = 0.0
+    stage_seconds: list[float] = field(default_factory=list)  # when each finished stage ended
+    stage_epochs: list[int] = field(default_factory=list)  # how many epochs were finished then
+    weights_from: str = ""  # the run that finished the first stages, where this one did not
     stage_done: bool = False
     finished: bool = False
 

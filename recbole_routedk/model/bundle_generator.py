@@ -27,7 +27,8 @@ OWN = "own_session"
 class TrainingStage:
     """One stage of training: a new optimizer and its own early stopping; ``eval_step`` 0 never validates.
 
-    ``share`` is the part of an epoch's batches that it takes, in (0, 1].
+    ``share`` is the part of an epoch's batches that it takes, in (0, 1]. ``settings`` are those that no earlier stage
+    reads: a run that differs from a finished one in these alone takes over what the earlier stages learnt.
     """
 
     name: str
@@ -36,6 +37,7 @@ class TrainingStage:
     eval_step: int = 1
     stopping_step: int | None = None
     share: float = 1.0
+    settings: frozenset[str] = frozenset()
 
     def steps(self, batches: int) -> int:
         """The steps of an epoch that has so many batches."""
@@ -54,6 +56,8 @@ class BundleGenerator(AbstractRecommender):
     gradient_trained: bool = True
     named_settings: tuple[str, ...] = ()
     """Settings that the name in tables tells even where they are not changed."""
+    answering_settings: frozenset[str] = frozenset()
+    """Settings that no training reads: runs that differ in these alone have the same weights (``reuse``)."""
     divides_batches: bool = False
     """Whether several processes may learn from a batch together: ``loss_parts`` then heeds the column ``OWN``."""
     answers_alone: bool = False

@@ -4,11 +4,11 @@ The knowledge of the training sessions is taken once (``prepare``). Stage ``expe
 each session is read in the view of each of them, gated to that expert. Stage ``router`` freezes the experts and
 trains the router through them, on the view that is read at inference. ``predict_bundles`` prefills the items,
 routes, adds the knowledge, and answers by consensus over samples, in which groupings drawn from the teacher's
-affinities have votes too (``teacher_votes``; the paper does not state its inference-time enhancement).
+affinities have votes too (``StudentModel.advice``; the paper does not state its inference-time enhancement).
 
 ``fusion`` chooses the ablation: ``routed`` (RouteDK), ``uniform`` (all experts, equal weights), ``base``,
-``pattern``, ``rule`` or ``thought`` (that expert alone, on its own view), ``naive`` (one LoRA of the same total rank
-on all views: mixed knowledge without experts).
+``pattern``, ``rule`` or ``thought`` (that one of the experts answers, alone and on its own view). All train the same
+experts. The ablation without experts, one LoRA of the same total rank on all views, is the model ``NaiveDK``.
 """
 
 from __future__ import annotations
@@ -21,14 +21,11 @@ import torch
 from torch import Tensor
 
 from recbole_routedk.distill.knowledge import Format
-from recbole_routedk.distill.statistical.drawing import DRAWS, draw_groupings
 from recbole_routedk.errors import UserError
-from recbole_routedk.evaluation.bayes_risk import Answer
 from recbole_routedk.model.bundle_generator import TrainingStage
 from recbole_routedk.model.language.lessons import Lesson, lessons_of
-from recbole_routedk.model.language.student_model import StudentModel
+from recbole_routedk.model.language.student_model import ANSWERING, StudentModel
 from recbole_routedk.model.views import Example
-from recbole_routedk.student.consensus import Advice
 from recbole_routedk.student.decoding import SamplingSettings
 from recbole_routedk.student.routed_student import Prefill
 from recbole_routedk.student.router import best_expert_loss, make_router
@@ -42,22 +39,34 @@ EXPERTS: dict[str, tuple[Format, ...]] = {
 """What each expert reads besides the session."""
 
 _EXPERTS, _ROUTER = "experts", "router"
+_AFTER_EXPERTS = frozenset(
+    {
+        "fusion",
+        "inference_view",
+        "router",
+        "router_epochs",
+        "router_gates",
+        "router_learning_rate",
+        "router_learns",
+        "router_share",
+        "router_temperature",
+        "router_top_k",
+    }
+)
+"""Settings that the experts' lessons do not depend on."""
 
 
 class RouteDK(StudentModel):
     """Wires student, experts, router and consensus; every part is configured in ``RouteDK.yaml``."""
 
-    def __init__(self, config: Any, dataset: Any, fusion: str | None = None) -> None:
-        """``fusion`` takes the place of the setting."""
-        fusion = fusion or str(config["fusion"])
-        experts = expert_lessons(config, fusion)
-        rank = config["lora_rank"]
-        if fusion == "naive":
-            rank *= len(experts)
-            experts = {fusion: tuple(lesson for lessons in experts.values() for lesson in lessons)}
-        super().__init__(config, dataset, experts, inference_lesson(config, fusion), rank)
+    def __init__(self, config: Any, dataset: Any) -> None:
+        fusion = str(config["fusion"])
+        experts = expert_lessons(config)
+        super().__init__(config, dataset, experts, inference_lesson(config, fusion), config["lora_rank"])
         self.router = make_router(self.student, config) if fusion == "routed" else None
+        self.alone = list(experts).index(fusion) if fusion in EXPERTS else None
         self.stage = ""
+        self.answering_settings = ANSWERING | (frozenset() if self._has_stage else _AFTER_EXPERTS)
 
     def training_stages(self) -> tuple[TrainingStage, ...]:
         """Experts, then (``fusion: routed``) the router, where it has something to learn."""
@@ -68,7 +77,11 @@ class RouteDK(StudentModel):
         if not self._has_stage:
             return (experts,)
         router = TrainingStage(
-            _ROUTER, config["router_epochs"], config["router_learning_rate"], share=config["router_share"]
+            _ROUTER,
+            config["router_epochs"],
+            config["router_learning_rate"],
+            share=config["router_share"],
+            settings=_AFTER_EXPERTS,
         )
         return (experts, router)
 
@@ -100,21 +113,15 @@ class RouteDK(StudentModel):
         return torch.stack(losses, dim=-1)
 
     def gates(self, prefill: Prefill) -> Tensor:
-        """The router's weights [batch, E] or [batch, L, E]; until it is trained, the experts have equal weights."""
+        """The router's weights [batch, E] or [batch, L, E]; until it is trained, the experts have equal weights.
+
+        Where ``fusion`` names an expert, that one alone.
+        """
+        if self.alone is not None:
+            return self.one_hot(self.alone, prefill)
         if self.router is None or self._router_waits:
             return super().gates(prefill)
         return self.router.gates(prefill)
-
-    def advice(self, examples: Sequence[Example]) -> list[Advice]:
-        """Groupings drawn from the affinities of the thoughts that are read, with ``teacher_votes`` of the votes."""
-        share = self.config["teacher_votes"]
-        return [Advice(self._drawn(each), share) for each in examples] if share else super().advice(examples)
-
-    def _drawn(self, example: Example) -> list[Answer]:
-        thought = example.known.thought
-        if thought is None:
-            return []
-        return draw_groupings(example.session, thought.affinities, DRAWS, self.config["seed"])
 
     def sampling(self) -> SamplingSettings:
         """Greedy while the experts train: early epochs are compared on that, which ranks them the same way."""
@@ -130,11 +137,10 @@ class RouteDK(StudentModel):
         return self.router is not None and any(True for _ in self.router.parameters())
 
 
-def expert_lessons(config: Any, fusion: str) -> dict[str, tuple[Lesson, ...]]:
-    """Return what each expert learns: the one that ``fusion`` names, or base and one for each format."""
+def expert_lessons(config: Any) -> dict[str, tuple[Lesson, ...]]:
+    """Return what each expert learns: base, and one for each format of knowledge that is taken."""
     formats = config["knowledge_format"]
-    views = {fusion: EXPERTS[fusion]} if fusion in EXPERTS else EXPERTS
-    chosen = {name: view for name, view in views.items() if fusion in EXPERTS or set(view) <= set(formats)}
+    chosen = {name: view for name, view in EXPERTS.items() if set(view) <= set(formats)}
     return {name: lessons_of(view, config["thought_source"]) for name, view in chosen.items()}
 
 

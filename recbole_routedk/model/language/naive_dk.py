@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from recbole_routedk.model.language.lessons import Lesson
+from recbole_routedk.model.language.student_model import StudentModel
 from recbole_routedk.model.language.tuned import TunedModel
-from recbole_routedk.model.routedk import RouteDK, expert_lessons, inference_lesson
+from recbole_routedk.model.routedk import expert_lessons, inference_lesson
 
 _NAIVE = "naive"
 
@@ -17,8 +18,8 @@ class NaiveDK(TunedModel):
 
     It is asked in the view that RouteDK reads at inference. The paper (Feng et al., arXiv 2508.17250) mixes distilled
     knowledge in one student to show that kinds of knowledge hurt each other; how it does so is not known to us. Here
-    it is RouteDK with ``fusion: naive`` and without the teacher's votes, to the last digit: the same student, lessons,
-    total rank, decoding and consensus, without experts and router. Several bundles a session are one answer.
+    it is RouteDK without experts and router: student, lessons, total rank, decoding and consensus are the same, only
+    that the teacher has no votes (``teacher_votes: 0``). Several bundles a session are one answer.
 
     With ``answered_by`` other than ``student``, the model behind an OpenAI-compatible endpoint is tuned by the
     endpoint's own service on one file that mixes all views (see ``tuned_endpoint``).
@@ -26,7 +27,12 @@ class NaiveDK(TunedModel):
 
     def __init__(self, config: Any, dataset: Any) -> None:
         def lessons() -> tuple[Sequence[Lesson], Lesson]:
-            by_view = expert_lessons(config, _NAIVE).values()
+            by_view = expert_lessons(config).values()
             return [lesson for group in by_view for lesson in group], inference_lesson(config, _NAIVE)
 
-        super().__init__(config, dataset, lambda: RouteDK(config, dataset, _NAIVE), lessons)
+        def student() -> StudentModel:
+            learnt, asked = lessons()
+            rank = config["lora_rank"] * len(expert_lessons(config))
+            return StudentModel(config, dataset, {_NAIVE: tuple(learnt)}, asked, rank)
+
+        super().__init__(config, dataset, student, lessons)

@@ -15,6 +15,8 @@ from recbole_routedk.data.files import write_json
 from recbole_routedk.data.prompts import PromptEncoder
 from recbole_routedk.data.session import Generation, LabelledSession, Session, first_items, first_labelled
 from recbole_routedk.distill.knowledge import FORMATS
+from recbole_routedk.distill.statistical.drawing import DRAWS, draw_groupings
+from recbole_routedk.evaluation.bayes_risk import Answer
 from recbole_routedk.model.bundle_generator import OWN, BundleGenerator
 from recbole_routedk.model.language.answering import Answerer, AnswerSettings
 from recbole_routedk.model.language.fingerprints import student_fingerprints
@@ -30,12 +32,19 @@ from recbole_routedk.student.router import constant_gates
 
 logger = getLogger(__name__)
 
+ANSWERING = frozenset(
+    {"answer_tokens", "consensus", "consensus_samples", "decoding", "teacher_votes", "temperature", "vote_share"}
+)
+"""Settings of how a trained student answers."""
+
 
 class StudentModel(BundleGenerator):
     """A frozen student with LoRA experts, each with lessons of its own.
 
     A subclass says which experts there are, what each learns, and by ``inference`` how the student is asked.
     """
+
+    answering_settings = ANSWERING
 
     divides_batches = True
 
@@ -216,8 +225,15 @@ class StudentModel(BundleGenerator):
         )
 
     def advice(self, examples: Sequence[Example]) -> list[Advice]:
-        """What others answer to each session, to vote with the samples; nobody here."""
-        return [NO_ADVICE] * len(examples)
+        """Groupings drawn from the affinities of the thoughts that are read, with ``teacher_votes`` of the votes."""
+        share = self.config["teacher_votes"]
+        return [Advice(self._drawn(each), share) for each in examples] if share else [NO_ADVICE] * len(examples)
+
+    def _drawn(self, example: Example) -> list[Answer]:
+        thought = example.known.thought
+        if thought is None:
+            return []
+        return draw_groupings(example.session, thought.affinities, DRAWS, self.config["seed"])
 
     def gates(self, prefill: Prefill) -> Tensor:
         """The experts' weights [batch, E] at inference for prompts of which the items are read; equal ones here."""

@@ -29,6 +29,7 @@ class TunedModel(BundleGenerator):
         here = config["answered_by"] == "student"
         self.tuned: BundleGenerator = student() if here else TunedEndpoint(config, dataset, *lessons())
         self.gradient_trained = self.tuned.gradient_trained
+        self.answering_settings = self.tuned.answering_settings
         self.divides_batches, self.answers_alone = self.tuned.divides_batches, self.tuned.answers_alone
 
     def prepare(self, train: Sequence[LabelledSession]) -> None:

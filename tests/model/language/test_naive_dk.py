@@ -1,4 +1,4 @@
-"""NaiveDK: RouteDK's knowledge in one LoRA, to the last digit what ``fusion: naive`` is."""
+"""NaiveDK: RouteDK's knowledge in one LoRA."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ from typing import Any
 
 import pytest
 import torch
-from small_run import knowledge_file, predictions, run, weights
+from small_run import predictions, run, weights
 
 from recbole_routedk.errors import UserError
+from recbole_routedk.model.language.naive_dk import NaiveDK
+from recbole_routedk.model.language.student_model import StudentModel
 from recbole_routedk.quick_start import load_data_and_model
 
 OTHER: dict[str, Any] = {
@@ -22,20 +24,27 @@ OTHER: dict[str, Any] = {
 }
 
 
-@pytest.mark.parametrize("settings", [{}, OTHER], ids=["default", "other settings"])
-def test_it_gives_the_numbers_of_routedk_with_naive_fusion_and_no_votes_of_the_teacher(
-    small_data: Path, tiny_student_folder: Path, settings: dict[str, Any]
-) -> None:
-    alone = run(small_data, tiny_student_folder, "NaiveDK", **settings)
-    ablation = run(small_data, tiny_student_folder, "RouteDK", fusion="naive", teacher_votes=0.0, **settings)
+def test_one_lora_as_wide_as_all_experts_learns_every_view(small_data: Path, tiny_student_folder: Path) -> None:
+    result = run(small_data, tiny_student_folder, "NaiveDK", **OTHER)
 
-    assert alone["test_result"] == ablation["test_result"]
-    assert alone["best_valid_result"] == ablation["best_valid_result"]
-    assert predictions(alone) == predictions(ablation)
-    assert knowledge_file(alone) == knowledge_file(ablation)
-    trained = {name.removeprefix("tuned."): value for name, value in weights(alone).items()}
-    assert trained.keys() == weights(ablation).keys()
-    assert all(torch.equal(value, trained[name]) for name, value in weights(ablation).items())
+    _, model, *_ = load_data_and_model(result["run_folder"])
+    assert isinstance(model, NaiveDK)
+    assert isinstance(model.tuned, StudentModel)
+    learnt = [lesson for _, lesson in model.tuned.lessons]
+    assert [number for number, _ in model.tuned.lessons] == [0] * len(learnt)
+    assert [lesson.reads for lesson in learnt] == [(), ("patterns",), ("rules",), (), ()]
+    assert [lesson.writes for lesson in learnt] == [None, None, None, None, "thoughts"]
+    assert next(value for name, value in weights(result).items() if name.endswith("lora_a")).shape[0] == 4 * 4
+
+
+def test_without_knowledge_it_is_sft(small_data: Path, tiny_student_folder: Path) -> None:
+    alone: dict[str, Any] = {"knowledge_format": [], "inference_view": []}
+    naive = run(small_data, tiny_student_folder, "NaiveDK", **alone)
+    sft = run(small_data, tiny_student_folder, "SFT", lora_rank=8, lora_alpha=16)
+
+    assert naive["best_valid_result"] == sft["best_valid_result"]
+    assert predictions(naive) == predictions(sft)
+    assert all(torch.equal(one, two) for one, two in zip(weights(naive).values(), weights(sft).values(), strict=True))
 
 
 def test_a_saved_run_answers_the_same(small_data: Path, tiny_student_folder: Path) -> None:

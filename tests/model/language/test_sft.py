@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from small_run import predictions, run, weights
@@ -39,7 +40,8 @@ def test_the_student_learns_from_sessions_alone(
 
 def test_routedk_with_the_base_expert_alone_is_the_same_model(small_data: Path, tiny_student_folder: Path) -> None:
     sft = run(small_data, tiny_student_folder, "SFT", lora_rank=8, lora_alpha=16)
-    base = run(small_data, tiny_student_folder, "RouteDK", fusion="base")
+    alone: dict[str, Any] = {"knowledge_format": [], "inference_view": [], "fusion": "base"}
+    base = run(small_data, tiny_student_folder, "RouteDK", **alone)
 
     assert sft["test_result"] == base["test_result"]
     assert predictions(sft) == predictions(base)

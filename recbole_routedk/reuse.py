@@ -1,0 +1,98 @@
+"""Weights that need no training: those of a finished run that differs only in what comes after it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from recbole_routedk.checkpoint import Checkpoint, load_checkpoint, random_state, read_json, with_prefix
+from recbole_routedk.config import UNHASHED
+from recbole_routedk.errors import UserError
+from recbole_routedk.model.bundle_generator import BundleGenerator
+from recbole_routedk.provenance import code, library_versions
+from recbole_routedk.training_state import BEST, LAST, RESULT_FILE, Progress
+
+_REPORTING = frozenset({"eval_batch_size", "metrics"})
+"""No answer depends on them."""
+
+
+def trained_alike(config: Any, model: BundleGenerator) -> Checkpoint | None:
+    """Return a checkpoint that training of ``model`` goes on from, as after a finished stage; None if there is none.
+
+    It is looked for among the finished runs of the same model, by the same code, seed and training sessions: first
+    one that differs only in ``model.answering_settings``, else one with the same settings in the first stages
+    (``TrainingStage.settings`` are those that only one stage reads). The weights are those of its best epoch, by its
+    own answers on the valid split.
+    """
+    if not model.gradient_trained:
+        return None
+    model.trainable_state()  # remembers what is trainable before a stage freezes it
+    found = [(stage, folder) for folder in _finished(config, model) if (stage := _first_stage(config, model, folder))]
+    for stage, folder in sorted(found, key=lambda each: (-each[0], each[1].name)):
+        checkpoint = _begun(model, folder, stage)
+        if checkpoint is not None:
+            return checkpoint
+    return None
+
+
+def _finished(config: Any, model: BundleGenerator) -> Iterator[Path]:
+    """The folders of finished runs by this code on these libraries, trained upon the same."""
+    now = (code()["digest"], library_versions(), model.dataset.fingerprint(), model.fits())
+    for path in sorted(config.run_folder.parent.glob(f"*/{RESULT_FILE}")):
+        try:
+            result, best = read_json(path), read_json(path.parent / f"{BEST}.json")
+        except UserError:  # another process may be at work there
+            continue
+        then = (result.get("code", {}).get("digest"), result.get("libraries"), best["training_data"], best.get("fits"))
+        if path.parent != config.run_folder and then == now:
+            yield path.parent
+
+
+def _first_stage(config: Any, model: BundleGenerator, folder: Path) -> int:
+    """The first stage that the run in ``folder`` would have trained differently; 0 where all are others."""
+    before = read_json(folder / f"{BEST}.json")["config"]["settings"]
+    now = json.loads(json.dumps(config.plain()["settings"]))  # as a file has them
+    changed = {key for key in now.keys() | before.keys() if before.get(key) != now.get(key)}
+    changed -= UNHASHED | _REPORTING | model.answering_settings
+    stages = model.training_stages()
+    left = 0
+    for number in range(len(stages), 0, -1):
+        if changed <= frozenset().union(*(stage.settings for stage in stages[number:])):
+            left = max(left, number)
+    return left
+
+
+def _begun(model: BundleGenerator, folder: Path, stage: int) -> Checkpoint | None:
+    best, reached = load_checkpoint(folder, BEST), Progress(**read_json(folder / f"{LAST}.json")["progress"])
+    own, names = model.trainable_state(), _trained_before(model, stage)
+    fits = all(name in best.tensors and best.tensors[name].shape == own[name].shape for name in names)
+    if not fits or len(reached.stage_seconds) < stage:
+        return None
+    tensors: dict[str, Tensor] = own | {name: best.tensors[name] for name in names}
+    progress = Progress(
+        stage=stage,
+        epochs_before=reached.stage_epochs[stage - 1],
+        seconds=reached.stage_seconds[stage - 1],
+        stage_seconds=reached.stage_seconds[:stage],
+        stage_epochs=reached.stage_epochs[:stage],
+        weights_from=reached.weights_from or folder.name,
+    )
+    generators = random_state()
+    record = best.record | {"progress": asdict(progress), "random": generators.record}
+    if stage < len(model.training_stages()):
+        record["extra_state"] = model.extra_state()
+    return Checkpoint(with_prefix("model", tensors) | with_prefix("random", generators.tensors), record)
+
+
+def _trained_before(model: BundleGenerator, stage: int) -> set[str]:
+    """The names of what the stages before ``stage`` train, and of the buffers."""
+    names = set(model.checkpoint_buffers())
+    for each in model.training_stages()[:stage]:
+        model.begin_stage(each.name)
+        names |= {name for name, value in model.named_parameters() if value.requires_grad}
+    return names
