@@ -120,6 +120,14 @@ class Config(RecBoleConfig):
         own += [key for key in self.settings if self._asks_for(key) and key not in {*own, *UNHASHED}]
         return {key: self.settings[key] for key in own if self.settings[key] != self._defaults[key]}
 
+    def computing(self, settings: Mapping[str, Any]) -> dict[str, Any]:
+        """Those of ``settings`` that say what this run computes, not where, beside what or how fast."""
+        return {
+            key: value
+            for key, value in settings.items()
+            if key not in UNHASHED and (self._asks_for(key) or not is_knowledge_setting(key))
+        }
+
     def plain(self) -> dict[str, Any]:
         """JSON-able ``{"model", "dataset", "settings"}``, from which ``from_plain`` makes this Config."""
         settings = {key: value for key, value in self.settings.items() if key not in ("model", "dataset")}
@@ -294,12 +302,8 @@ class Config(RecBoleConfig):
 
     def _set_run_folder(self) -> None:
         final = self.final_config_dict
-        hashed = {
-            key: value
-            for key, value in self.settings.items()
-            if key not in UNHASHED and (self._asks_for(key) or not is_knowledge_setting(key))
-        }
-        digest = hashlib.sha256(json.dumps(hashed, sort_keys=True).encode()).hexdigest()[:8]
+        hashed = json.dumps(self.computing(self.settings), sort_keys=True)
+        digest = hashlib.sha256(hashed.encode()).hexdigest()[:8]
         final["run_name"] = str(final["run_name"] or f"{self.model}-seed{final['seed']}-{digest}")
         default = Path(final["output_dir"]) / self.dataset / self.model
         final["checkpoint_dir"] = str(final["checkpoint_dir"] or default)
