@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import together
+from chat_server import chat_server
 from together import TOY, Shared
 from toy import toy_splits
 
@@ -25,10 +26,12 @@ from recbole_routedk.report.curves import read_scalars
 TESTS = Path(__file__).parent
 
 
-def torchrun(scenario: str, *places: Path) -> subprocess.CompletedProcess[str]:
+def torchrun(
+    scenario: str, data: Path, student: Path, output: Path, endpoint: str = ""
+) -> subprocess.CompletedProcess[str]:
     """Let torchrun play a scenario in two processes on the CPU."""
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
-    command += [str(TESTS / "together.py"), scenario, *map(str, places)]
+    command += [str(TESTS / "together.py"), scenario, str(data), str(student), str(output), endpoint]
     paths = os.pathsep.join(map(str, (TESTS, TESTS.parent)))
     environment = os.environ | {"PYTHONPATH": paths, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
     return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=400)
@@ -40,10 +43,12 @@ class StopRun(Exception):
 
 @dataclass
 class Both:
-    """The results of the same runs in one process and in two, where the two wrote, and how they ended."""
+    """The results of the same runs in one process and in two, what an endpoint was asked by the one and by all three,
+    where the two wrote, and how they ended."""
 
-    one: list[dict[str, Any]]
-    two: list[dict[str, Any]]
+    one: dict[str, dict[str, Any]]
+    two: dict[str, dict[str, Any]]
+    asked: tuple[list[str], list[str]]
     folder: Path
     ended: subprocess.CompletedProcess[str]
 
@@ -66,13 +71,16 @@ def both(data: Path, tiny_student_folder: Path, tmp_path_factory: pytest.TempPat
         patch.setattr(sys, "argv", ["one", "process"])
         for folder in (one, two):
             stop_after_two_epochs(data, folder, patch)
-        alone = together.runs(data, tiny_student_folder, one)
-    ended = torchrun("runs", data, tiny_student_folder, two)
+        with chat_server() as server:
+            alone = together.runs(data, tiny_student_folder, one, server.url)
+        with chat_server() as other:
+            ended = torchrun("runs", data, tiny_student_folder, two, other.url)
     written = sorted(two.glob("results-*.json"))
     assert len(written) == 2, ended.stderr
     results = [json.loads(path.read_text(encoding="utf-8")) for path in written]
     assert results[0] == results[1]
-    return Both(alone, results[0], two, ended)
+    asked = [sorted(json.dumps(body["messages"]) for body in each.bodies) for each in (server, other)]
+    return Both(alone, results[0], (asked[0], asked[1]), two, ended)
 
 
 def stop_after_two_epochs(data: Path, output: Path, patch: pytest.MonkeyPatch) -> None:
@@ -92,12 +100,12 @@ def curves(result: dict[str, Any]) -> dict[str, tuple[tuple[int, float], ...]]:
     return read_scalars(Path(result["run_folder"]) / "tensorboard")
 
 
-MODELS = pytest.mark.parametrize("number", range(4), ids=["RouteDK", "Threshold", "Counting", "resumed"])
+RUNS = pytest.mark.parametrize("name", ["RouteDK", "taught", "answered", "batches apart", "no gradients", "resumed"])
 
 
-@MODELS
-def test_two_processes_reach_what_one_does(both: Both, number: int) -> None:
-    one, two = both.one[number], both.two[number]
+@RUNS
+def test_two_processes_reach_what_one_does(both: Both, name: str) -> None:
+    one, two = both.one[name], both.two[name]
 
     assert two["test_result"] == one["test_result"]
     assert two["best_valid_result"] == one["best_valid_result"]
@@ -105,25 +113,33 @@ def test_two_processes_reach_what_one_does(both: Both, number: int) -> None:
     assert answers[0] == answers[1]
 
 
-@MODELS
-def test_the_curves_of_loss_and_valid_metrics_are_the_same(both: Both, number: int) -> None:
-    one, two = curves(both.one[number]), curves(both.two[number])
+@RUNS
+def test_the_curves_of_loss_and_valid_metrics_are_the_same(both: Both, name: str) -> None:
+    one, two = curves(both.one[name]), curves(both.two[name])
 
     assert set(one) == set(two)
-    for name, points in one.items():
+    for curve, points in one.items():
         epochs, values = zip(*points, strict=True)
-        assert [epoch for epoch, _ in two[name]] == list(epochs)
-        tolerance = 1e-5 if name == "loss/train" else 0.0
-        assert [value for _, value in two[name]] == pytest.approx(values, rel=tolerance, abs=0)
+        assert [epoch for epoch, _ in two[curve]] == list(epochs)
+        tolerance = 1e-5 if curve == "loss/train" else 0.0
+        assert [value for _, value in two[curve]] == pytest.approx(values, rel=tolerance, abs=0)
 
 
-@MODELS
-def test_one_process_alone_writes_and_writes_all(both: Both, number: int) -> None:
-    one, two = (Path(each[number]["run_folder"]) for each in (both.one, both.two))
+@RUNS
+def test_one_process_alone_writes_and_writes_all(both: Both, name: str) -> None:
+    one, two = (Path(each[name]["run_folder"]) for each in (both.one, both.two))
 
     assert {path.name for path in two.iterdir()} == {path.name for path in one.iterdir()}
     lines = [(folder / "run.log").read_text(encoding="utf-8").count("\n") for folder in (one, two)]
     assert lines[0] == lines[1]
+
+
+def test_an_endpoint_is_asked_the_same_and_nothing_twice(both: Both) -> None:
+    one, two = both.asked
+
+    assert len(one) > 20
+    assert one == two
+    assert len(set(two)) == len(two)
 
 
 def test_what_processes_say_to_each_other(both: Both) -> None:

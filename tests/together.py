@@ -1,6 +1,6 @@
 """What ``test_distributed.py`` lets torchrun start: the same runs as in one process, and some that go wrong.
 
-``torchrun --nproc_per_node=2 together.py runs|killed DATA STUDENT OUTPUT``
+``torchrun --nproc_per_node=2 together.py runs|killed DATA STUDENT OUTPUT ENDPOINT``
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import os
 import signal
 import sys
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +30,14 @@ ROUTED = {
     "consensus_samples": 3,
     "first_adapted_layer": 0,
     "learning_rate": 0.01,
+    "show_progress": False,
+}
+TAUGHT = {
+    "knowledge_format": ["thoughts"],
+    "teacher": "openai",
+    "epochs": 1,
+    "eval_batch_size": 1,
+    "consensus_samples": 1,
     "show_progress": False,
 }
 
@@ -56,16 +63,23 @@ class Shared(Threshold):
         yield sum((loss for loss, mine in zip(losses, own, strict=True) if mine), 0 * self.weight) / len(index)
 
 
-def runs(data: Path, student: Path, output: Path) -> list[dict[str, Any]]:
-    """Run a student, and toys that share batches, that do not, and that learn without gradients."""
+def runs(data: Path, student: Path, output: Path, endpoint: str) -> dict[str, dict[str, Any]]:
+    """The results of students, of models that an endpoint teaches or answers for, and of toys."""
     places = {"data_path": str(data), "output_dir": str(output)}
-    toys = [partial(run_recbole_routedk, model, "toy", config_dict=TOY | places) for model in (Threshold, Counting)]
-    shared = TOY | places | {"resume": True, "run_name": "stopped"}
-    return [
-        run_recbole_routedk("RouteDK", "small", config_dict=ROUTED | places | {"student": str(student)}),
-        *(run() for run in toys),
-        run_recbole_routedk(Shared, "toy", config_dict=shared),
-    ]
+    asked = {"teacher_base_url": endpoint, "teacher_model": "m"}
+    answered = {"answered_by": "openai", "eval_batch_size": 1, "show_progress": False}
+    settings: dict[str, tuple[str | type, str, dict[str, Any]]] = {
+        "RouteDK": ("RouteDK", "small", ROUTED | {"student": str(student)}),
+        "taught": ("KD", "toy", TAUGHT | asked | {"student": str(student)}),
+        "answered": ("ZeroShot", "toy", answered | asked),
+        "batches apart": (Threshold, "toy", TOY),
+        "no gradients": (Counting, "toy", TOY),
+        "resumed": (Shared, "toy", TOY | {"resume": True, "run_name": "stopped"}),
+    }
+    return {
+        name: run_recbole_routedk(model, dataset, config_dict=own | places)
+        for name, (model, dataset, own) in settings.items()
+    }
 
 
 def say(output: Path) -> None:
@@ -103,17 +117,17 @@ def broken(data: Path, output: Path) -> int:
     return dispatch.main([*words, f"--data_path={data}", f"--output_dir={output}"])
 
 
-def main(scenario: str, data: Path, student: Path, output: Path) -> int:
+def main(scenario: str, data: Path, student: Path, output: Path, endpoint: str) -> int:
     """Play a scenario in this process; returns the exit code."""
     if scenario == "killed":
         places = {"data_path": str(data), "output_dir": str(output), "run_name": "killed"}
         run_recbole_routedk(Shared, "toy", config_dict=TOY | places)
         return 0
-    results = runs(data, student, output)
+    results = runs(data, student, output, endpoint)
     (output / f"results-{os.environ['RANK']}.json").write_text(json.dumps(results), encoding="utf-8")
     say(output)
     return broken(data, output)
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1], *map(Path, sys.argv[2:])))
+    sys.exit(main(sys.argv[1], *map(Path, sys.argv[2:5]), sys.argv[5]))
