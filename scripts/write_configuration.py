@@ -54,7 +54,7 @@ only one of several models has reaches that model; `RouteDK:fusion=base` is a mo
 |---|---|
 | `OPENAI_API_KEY` | key of an endpoint, which is never a setting; `teacher_key_variable` names another variable |
 | `RECBOLE_ROUTEDK_CACHE` | folder for what is costly to make once; default `~/.cache/recbole_routedk` |
-| `RECBOLE_ROUTEDK_PLUGINS` | folders with models, teachers, routers and metrics of your own: [extending](extending.md) |
+| `RECBOLE_ROUTEDK_PLUGINS` | folders with models, teachers, routers, metrics of your own: [extending](extending.md) |
 | `OMP_NUM_THREADS` | threads of torch; on two cores or fewer one is used unless this says otherwise |
 """
 
