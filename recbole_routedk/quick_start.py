@@ -15,6 +15,7 @@ from recbole_routedk.config import Config
 from recbole_routedk.data.dataloader import BundleDataLoader
 from recbole_routedk.data.dataset import BundleDataset
 from recbole_routedk.data.files import write_json
+from recbole_routedk.data.session import Generation
 from recbole_routedk.distributed import from_first, is_first
 from recbole_routedk.errors import UserError
 from recbole_routedk.evaluation.metrics import gold_bundles
@@ -28,7 +29,7 @@ from recbole_routedk.trainer import BundleTrainer
 from recbole_routedk.training_state import RESULT_FILE
 
 PREDICTIONS_FILE = "predictions_test.json"
-SESSIONS_FILE = "sessions_test.json"
+SESSIONS_FILES = {"test": "sessions_test.json", "valid": "sessions_valid.json"}
 LOG_FILE = "run.log"
 
 Loaded = tuple[Config, BundleGenerator, BundleDataset, BundleDataLoader, BundleDataLoader, BundleDataLoader]
@@ -64,6 +65,9 @@ def run_recbole_routedk(
         trainer = BundleTrainer(config, generator)
         show = config["show_progress"]
         trainer.fit(train_data, valid_data, saved=saved, show_progress=show)
+        if writes and trainer.best_generations:  # not so where a stopped run was best before the stop
+            told = _of_sessions(trainer.best_generations, valid_data)
+            write_json(config.run_folder / SESSIONS_FILES["valid"], told)
         result = _tested(trainer, test_data, writes) if test else _result(trainer, {})
         if writes:
             generator.save_artefacts(config.run_folder)
@@ -152,15 +156,15 @@ def _tested(trainer: BundleTrainer, test_data: BundleDataLoader, saved: bool) ->
             for session_id, generation in trainer.last_generations.items()
         }
         write_json(config.run_folder / PREDICTIONS_FILE, answers)
-        write_json(config.run_folder / SESSIONS_FILE, _of_sessions(trainer, test_data))
+        write_json(config.run_folder / SESSIONS_FILES["test"], _of_sessions(trainer.last_generations, test_data))
     return _result(trainer, dict(test_result))
 
 
-def _of_sessions(trainer: BundleTrainer, test_data: BundleDataLoader) -> dict[str, dict[str, Any]]:
-    """What can be said of each test session: its length, its scores, how far samples agreed, the experts' gates."""
+def _of_sessions(generations: Mapping[str, Generation], data: BundleDataLoader) -> dict[str, dict[str, Any]]:
+    """What can be said of each session: its length, its scores, how far samples agreed, the experts' gates."""
     told = {}
-    for labelled in test_data.bundle_dataset.labelled_sessions:
-        session, generation = labelled.session, trainer.last_generations[labelled.session.session_id]
+    for labelled in data.bundle_dataset.labelled_sessions:
+        session, generation = labelled.session, generations[labelled.session.session_id]
         told[session.session_id] = {
             "items": len(session),
             **session_scores(gold_bundles(labelled), generation.bundles),
@@ -187,6 +191,7 @@ def _result(trainer: BundleTrainer, test_result: dict[str, float]) -> dict[str, 
         "parameters": sum(sizes.values()),
         "sessions_per_second": trainer.sessions_per_second,
         "peak_memory_mib": trainer.peak_memory,
+        "teacher_dollars": model.teacher_dollars(),
         "train_seconds": trainer.progress.seconds,
         "weights_from": trainer.progress.weights_from,
         "finished": datetime.now(timezone.utc).isoformat(timespec="seconds"),

@@ -81,6 +81,7 @@ class BundleTrainer(Trainer):
         self.progress = Progress()
         self.train_loss_dict: dict[int, float] = {}
         self.last_generations: dict[str, Generation] = {}
+        self.best_generations: dict[str, Generation] = {}
         self.sessions_per_second = 0.0
         self.peak_memory = 0.0
 
@@ -253,6 +254,7 @@ class BundleTrainer(Trainer):
         self.wandblogger.log_metrics(dict(result), head="valid")
         if update:
             progress.best_score, progress.best_result = float(best), dict(result)
+            self.best_generations = self.last_generations
             self._keep_best()
         if self._callback:
             self._callback(progress.epochs_before - 1, score)

@@ -52,6 +52,8 @@ class RunCheckpoints:
         (self.folder / RESULT_FILE).unlink(missing_ok=True)
         remove_checkpoint(self.folder, LAST)
         remove_checkpoint(self.folder, BEST)
+        for told in (*self.folder.glob("sessions_*.json"), *self.folder.glob("predictions_*.json")):
+            told.unlink()
         for events in (self.folder / "tensorboard").glob("events.out.tfevents.*"):
             events.unlink()
 

@@ -331,7 +331,7 @@ def test_what_a_setting_may_be_is_what_the_parts_know() -> None:
     schema = joined(shared_schema(), *(model_schema(name) for name in model_names()))
     known = {
         "content": CONTENTS,
-        "fusion": [*EXPERTS, "routed", "uniform", "naive"],
+        "fusion": [*EXPERTS, "routed", "uniform"],
         "inference_view": FORMATS,
         "knowledge_format": FORMATS,
         "knowledge_sampling": STRATEGIES,

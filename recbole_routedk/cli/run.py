@@ -84,10 +84,12 @@ def _show(results: Sequence[Mapping[str, Any]], folders: bool = True) -> None:
     if not is_first():
         return
     datasets = list(dict.fromkeys(result["dataset"] for result in results))
+    split = "test" if all(result["test_result"] for result in results) else "valid"
     for dataset in datasets:
         if len(datasets) > 1:
             print(f"{dataset}\n")
-        print(leaderboard(summary_of([each for each in results if each["dataset"] == dataset]), style="simple"))
+        own = [each for each in results if each["dataset"] == dataset]
+        print(leaderboard(summary_of(own, split=split), style="simple"))
         print()
     if folders:
         print("Run folders, each with settings, checkpoints, log and test predictions:")

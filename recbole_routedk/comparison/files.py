@@ -7,49 +7,49 @@ from pathlib import Path
 from typing import Any
 
 from recbole_routedk.checkpoint import read_json
-from recbole_routedk.comparison.plan import PROPOSED
+from recbole_routedk.comparison.plan import PROPOSED, Board
 from recbole_routedk.comparison.summary import SessionScores, Summary, summarise
 from recbole_routedk.comparison.tables import (
-    LEGEND,
     TEST_LEGEND,
     as_csv,
     as_json,
     differences_table,
     leaderboard,
+    legend,
 )
 from recbole_routedk.data.files import write_json, write_texts
-from recbole_routedk.quick_start import SESSIONS_FILE
+from recbole_routedk.quick_start import SESSIONS_FILES
 
 
-def summary_of(results: Sequence[Mapping[str, Any]], proposed: Sequence[str] = PROPOSED) -> Summary:
+def summary_of(
+    results: Sequence[Mapping[str, Any]], proposed: Sequence[str] = PROPOSED, split: str = "test"
+) -> Summary:
     """Sum up runs with the scores of single sessions that their folders keep."""
-    return summarise(results, [_sessions(result) for result in results], proposed)
+    return summarise(results, [_sessions(result, split) for result in results], proposed, split)
 
 
-def write_leaderboard(
-    folder: Path, results: Sequence[Mapping[str, Any]], proposed: Sequence[str], decimals: int
-) -> None:
-    """Write ``leaderboard`` as .md, .tex, .csv (exact) and .json (exact, with all results) into ``folder``."""
-    summary = summary_of(results, proposed)
+def write_leaderboard(folder: Path, results: Sequence[Mapping[str, Any]], board: Board, decimals: int) -> None:
+    """Write the board as .md, .tex, .csv (exact) and .json (exact, with all results) into ``folder``."""
+    summary = summary_of(results, board.proposed, board.split)
     write_texts(
         {
-            folder / "leaderboard.md": markdown(summary, proposed, decimals),
-            folder / "leaderboard.tex": leaderboard(summary, decimals, "latex_raw") + "\n",
-            folder / "leaderboard.csv": as_csv(summary),
+            folder / f"{board.name}.md": markdown(summary, board.proposed, decimals),
+            folder / f"{board.name}.tex": leaderboard(summary, decimals, "latex_raw") + "\n",
+            folder / f"{board.name}.csv": as_csv(summary),
         }
     )
-    write_json(folder / "leaderboard.json", as_json(summary, results))
+    write_json(folder / f"{board.name}.json", as_json(summary, results))
 
 
 def markdown(summary: Summary, proposed: Sequence[str], decimals: int) -> str:
     """The leaderboard as a page: the table, then the tests against the best baseline and against the best proposed."""
-    parts = [f"# {summary.dataset}", leaderboard(summary, decimals), LEGEND]
+    parts = [f"# {summary.dataset}", leaderboard(summary, decimals), legend(summary)]
     ours = next((row.name for row in summary.rows if row.model in proposed), None)
     tables = [differences_table(summary.rows, name, decimals) for name in (summary.baseline, ours) if name]
     shown = [table for table in tables if table]
     return "\n\n".join([*parts, *shown, *([TEST_LEGEND] if shown else [])]) + "\n"
 
 
-def _sessions(result: Mapping[str, Any]) -> SessionScores:
-    path = Path(result["run_folder"]) / SESSIONS_FILE
+def _sessions(result: Mapping[str, Any], split: str) -> SessionScores:
+    path = Path(result["run_folder"]) / SESSIONS_FILES[split]
     return read_json(path) if path.is_file() else {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,7 +13,12 @@ from recbole_routedk.errors import UserError
 from recbole_routedk.registry import model_names
 
 PROPOSED = ("RouteDK",)
-_LAYOUT = "benchmark is written as {models: [...], datasets: [...], seeds: [...], overrides: {...}, proposed: [...]}"
+SPLITS = ("test", "valid")
+_NAME = re.compile(r"[A-Za-z0-9_-]+")
+_LAYOUT = (
+    "benchmark is written as {models: [...], datasets: [...], seeds: [...], overrides: {...}, proposed: [...], "
+    "name: leaderboard, split: test}"
+)
 
 
 @dataclass(frozen=True)
@@ -44,11 +50,23 @@ class PlannedRun:
 
 
 @dataclass(frozen=True)
+class Board:
+    """What is written of a comparison: files of this name, on this split; ``proposed`` are classes, no baselines.
+
+    On the valid split no test session is answered: for studies that choose something.
+    """
+
+    proposed: tuple[str, ...] = PROPOSED
+    name: str = "leaderboard"
+    split: str = "test"
+
+
+@dataclass(frozen=True)
 class Plan:
-    """All runs of a comparison, and the classes of models that are no baselines."""
+    """All runs of a comparison, and what is written of them."""
 
     runs: tuple[PlannedRun, ...]
-    proposed: tuple[str, ...]
+    board: Board
 
 
 def make_plan(given: Given, models: Sequence[str] | None, dataset: str | None) -> Plan:
@@ -76,7 +94,7 @@ def make_plan(given: Given, models: Sequence[str] | None, dataset: str | None) -
                 seeded = {} if seed is None else {"seed": seed}
                 settings = Given(given.files, {**given.settings, **_overrides(overrides, name)})
                 runs.append(PlannedRun(name, place, {**given.command_line, **seeded, **own}, settings, names))
-    return Plan(tuple(runs), tuple(_listed(setting, "proposed") or PROPOSED))
+    return Plan(tuple(runs), _board(setting))
 
 
 def parse_model(spec: str) -> tuple[str, dict[str, str]]:
@@ -93,6 +111,15 @@ def _listed(setting: Mapping[str, Any], key: str) -> list[Any]:
     if value is not None and not isinstance(value, list):
         raise UserError(f"benchmark: {key} is {value!r}, not a list; {_LAYOUT}")
     return list(value or ())
+
+
+def _board(setting: Mapping[str, Any]) -> Board:
+    name, split = str(setting.get("name", Board.name)), setting.get("split", Board.split)
+    if split not in SPLITS:
+        raise UserError(f"benchmark: split is {split!r}, not {' or '.join(SPLITS)}; {_LAYOUT}")
+    if not _NAME.fullmatch(name):
+        raise UserError(f"benchmark: name is {name!r}, not letters, digits, - and _; {_LAYOUT}")
+    return Board(tuple(_listed(setting, "proposed") or PROPOSED), name, split)
 
 
 def _overrides(overrides: Mapping[str, Any], model: str) -> dict[str, Any]:

@@ -11,11 +11,13 @@ from typing import Any
 from recbole_routedk.checkpoint import read_json, remove_checkpoint
 from recbole_routedk.comparison.files import write_leaderboard
 from recbole_routedk.comparison.plan import Given, PlannedRun, make_plan
+from recbole_routedk.comparison.summary import RESULT_OF
 from recbole_routedk.config import Config
 from recbole_routedk.distributed import from_first, is_first, together
 from recbole_routedk.errors import UserError
 from recbole_routedk.provenance import code
 from recbole_routedk.quick_start import RESULT_FILE, run_recbole_routedk
+from recbole_routedk.saved_run import CONFIG_FILE
 from recbole_routedk.trainer import LAST
 
 
@@ -40,9 +42,9 @@ def compare_models(
 
     ``models`` are by default those of the setting ``benchmark``, else of ``model``, with the configured ``baselines``
     beside them; ``RouteDK:fusion=base`` is a model with settings of its own. All get the same settings; one that only
-    some models know reaches only those. With ``resume`` a run that these settings and this code have finished is not
-    repeated. Returns the results; the leaderboards lie in ``<output_dir>/<dataset>/``. Raises SomeFailed, after the
-    last run, where some failed.
+    some models know reaches only those. Where ``benchmark`` says ``split: valid``, no test session is answered.
+    With ``resume`` a run that these settings and this code have finished is not repeated. Returns the results; the
+    leaderboards lie in ``<output_dir>/<dataset>/``. Raises SomeFailed, after the last run, where some failed.
     """
     plan = make_plan(Given(config_file_list or (), config_dict or {}, command_line or {}), models, dataset)
     # Every setting of every run is checked before the first of them trains for an hour.
@@ -54,11 +56,12 @@ def compare_models(
         )
     # The cheap ones first: the peak memory of a process never falls again on some systems.
     runs.sort(key=lambda run: bool(run[1].model_class.gradient_trained))
+    split = plan.board.split
     results: list[dict[str, Any]] = []
     failed: dict[str, str] = {}
     for run, config in runs:
         try:
-            results.append(from_first(partial(_finished, config)) or _run(run))
+            results.append(from_first(partial(_finished, config, split)) or _run(run, split))
         except Exception as error:  # whatever it is: the other runs take hours, and it is told at the end
             if len(runs) == 1 or together():  # of several processes, the others are still within the run that failed
                 raise
@@ -68,19 +71,22 @@ def compare_models(
         # After every run, so that a kill takes no other's result with it.
         own = [each for each in results if each["dataset"] == config["dataset"]]
         if is_first():
-            write_leaderboard(leaderboard_folder(config), own, plan.proposed, config["metric_decimal_place"])
+            write_leaderboard(leaderboard_folder(config), own, plan.board, config["metric_decimal_place"])
     if failed:
         raise SomeFailed(failed, results)
     return results
 
 
-def _run(run: PlannedRun) -> dict[str, Any]:
-    given = run.given
-    return run_recbole_routedk(run.model, run.dataset, given.files, given.settings, True, run.own, run.companions)
+def _run(run: PlannedRun, split: str) -> dict[str, Any]:
+    given, test = run.given, split == "test"
+    return run_recbole_routedk(run.model, run.dataset, given.files, given.settings, True, run.own, run.companions, test)
 
 
-def _finished(config: Config) -> dict[str, Any] | None:
-    """With ``resume``, the result of a run that is finished, if these settings and this code made it."""
+def _finished(config: Config, split: str) -> dict[str, Any] | None:
+    """With ``resume``, the result of a run that is finished, if these settings and this code made it.
+
+    One that answered no session of the split is not finished.
+    """
     path = config.run_folder / RESULT_FILE
     if not config["resume"] or not path.is_file():
         return None
@@ -89,7 +95,10 @@ def _finished(config: Config) -> dict[str, Any] | None:
         # Not resumed either: its weights would be measured as if this code had trained them.
         remove_checkpoint(config.run_folder, LAST)
         return None
-    return result
+    # A run name of the user's own says nothing about settings; whoever resumes is told what differs.
+    saved = read_json(config.run_folder / CONFIG_FILE)["settings"]
+    same = config.computing(saved) == config.computing(config.plain()["settings"])
+    return result if same and result[RESULT_OF[split]] else None
 
 
 def leaderboard_folder(config: Config) -> Path:

@@ -11,6 +11,8 @@ from recbole_routedk.comparison.significance import Difference, holm, mean_inter
 from recbole_routedk.evaluation.session_scores import SESSION_SCORES
 
 RANKED_BY = "matchedf1"
+RESULT_OF = {"test": "test_result", "valid": "best_valid_result"}
+"""What a result calls the metrics of a split."""
 TESTED = ("matchedf1", "bundlef1")
 COSTS = (
     "trained_parameters",
@@ -23,7 +25,7 @@ COSTS = (
 
 Result = Mapping[str, Any]
 SessionScores = Mapping[str, Mapping[str, Any]]
-"""What a run keeps of single test sessions (``sessions_test.json``): by session id, then by metric."""
+"""What a run keeps of single sessions (``sessions_test.json``): by session id, then by metric."""
 
 
 @dataclass(frozen=True)
@@ -73,16 +75,20 @@ class Summary:
     dataset: str
     rows: tuple[Row, ...]
     baseline: str | None
+    split: str = "test"
 
 
-def summarise(results: Sequence[Result], sessions: Sequence[SessionScores], proposed: Sequence[str]) -> Summary:
-    """Sum up the runs of one data set.
+def summarise(
+    results: Sequence[Result], sessions: Sequence[SessionScores], proposed: Sequence[str], split: str = "test"
+) -> Summary:
+    """Sum up the runs of one data set on one split.
 
     Args:
         results: what each run reached (``result.json``).
-        sessions: each run's scores of single test sessions; empty where it kept none.
+        sessions: each run's scores of single sessions of the split; empty where it kept none.
         proposed: classes that are no baselines. The best of the others, by MatchedF1, is what all rows are tested
             against, on scores averaged over seeds.
+        split: test, or valid for studies that choose something.
 
     Raises:
         ValueError: the runs are of several data sets.
@@ -93,12 +99,14 @@ def summarise(results: Sequence[Result], sessions: Sequence[SessionScores], prop
     by_name: dict[str, list[int]] = {}
     for place, result in enumerate(results):
         by_name.setdefault(result["name"], []).append(place)
-    rows = [_row([results[place] for place in own], [sessions[place] for place in own]) for own in by_name.values()]
+    rows = [
+        _row([results[place] for place in own], [sessions[place] for place in own], split) for own in by_name.values()
+    ]
     rows.sort(key=lambda row: -row.metrics[RANKED_BY].mean if RANKED_BY in row.metrics else 1.0)
     baseline = next((row.name for row in rows if row.model not in proposed), None)
     tests = {} if baseline is None else differences_to(rows, baseline)
     tested = tuple(replace(row, against=tests.get(row.name, {})) for row in rows)
-    return Summary(datasets.pop() if datasets else "", tested, baseline)
+    return Summary(datasets.pop() if datasets else "", tested, baseline, split)
 
 
 def differences_to(rows: Sequence[Row], name: str) -> dict[str, dict[str, Tested]]:
@@ -116,9 +124,9 @@ def differences_to(rows: Sequence[Row], name: str) -> dict[str, dict[str, Tested
     return tests
 
 
-def _row(results: Sequence[Result], sessions: Sequence[SessionScores]) -> Row:
-    first = results[0]
-    metrics = {key: Spread.of([result["test_result"][key] for result in results]) for key in first["test_result"]}
+def _row(results: Sequence[Result], sessions: Sequence[SessionScores], split: str) -> Row:
+    first, scores = results[0], [result[RESULT_OF[split]] for result in results]
+    metrics = {key: Spread.of([each[key] for each in scores]) for key in scores[0]}
     scored = [result["best_valid_score"] for result in results if result.get("best_valid_score") is not None]
     costs = {
         key: fmean(values) for key in COSTS if (values := [own[key] for own in results if own.get(key) is not None])

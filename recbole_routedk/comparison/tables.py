@@ -34,9 +34,9 @@ COST_HEADERS = {
     "peak_memory_mib": "MiB",
     "teacher_dollars": "teacher $",
 }
-LEGEND = (
+_LEGEND = (
     "P, R and Cov are the published precision, recall and coverage with a session without an answer counted "
-    "as zero; 'drop' leaves such sessions out, as the reference code does. Ranked by MatchedF1 on the test "
+    "as zero; 'drop' leaves such sessions out, as the reference code does. Ranked by MatchedF1 on the {split} "
     "split; the best of each metric is bold, ± is the standard deviation over seeds. Costs (means over seeds): "
     "parameters of the network that were trained, and all of them (neither trees and counts nor the sentence encoder "
     "of titles are in it), seconds of training, sessions answered in a second, peak memory, price of the teacher."
@@ -45,6 +45,11 @@ TEST_LEGEND = (
     "Differences are means over sessions of scores averaged over seeds, with the bootstrap's 95% interval over "
     "sessions; p is the paired permutation test's, after Holm's correction over the rows of the table."
 )
+
+
+def legend(summary: Summary) -> str:
+    """What the columns of the leaderboard are."""
+    return _LEGEND.format(split=summary.split)
 
 
 def leaderboard(summary: Summary, decimals: int = 3, style: str = "pipe") -> str:
@@ -96,6 +101,7 @@ def as_json(summary: Summary, results: Sequence[Mapping[str, Any]]) -> dict[str,
     """The exact leaderboard, and the results that it was made from."""
     return {
         "dataset": summary.dataset,
+        "split": summary.split,
         "ranked_by": RANKED_BY,
         "best_baseline": summary.baseline,
         "leaderboard": [_plain(row) for row in summary.rows],

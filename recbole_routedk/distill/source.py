@@ -26,6 +26,7 @@ from recbole_routedk.distill.formats.sampling import chosen_sessions
 from recbole_routedk.distill.formats.scoring import RuleBook, RuleScorer
 from recbole_routedk.distill.formats.thoughts import ThoughtFormat
 from recbole_routedk.distill.knowledge import Pattern, PatternMatch, RuleMatch, ScoredRule, SessionKnowledge, Thought
+from recbole_routedk.distill.pricing import price_of
 from recbole_routedk.distill.statistical.pairs import FOLDS, Ints, session_folds
 from recbole_routedk.distill.statistical.traits import ItemTraits, TraitReader, fitted_traits
 from recbole_routedk.distill.store.request_store import RequestStore
@@ -96,6 +97,10 @@ class KnowledgeSource:
     def keeps_answers(self) -> bool:
         """Whether a teacher is asked whose answers are kept in ``knowledge_store``."""
         return self._store is not None
+
+    def dollars(self) -> float | None:
+        """What the answers so far cost, those from the store at what they cost then; None without a known price."""
+        return self.report.dollars(price_of(self._teacher.identity, self._options.prices))
 
     # Formats ------------------------------------------------------------------------------------
 

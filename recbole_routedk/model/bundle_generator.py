@@ -162,6 +162,13 @@ class BundleGenerator(AbstractRecommender):
     def save_artefacts(self, folder: Path) -> None:
         """Write what others than this package may want to read into the run folder; nothing unless overridden."""
 
+    def teacher_dollars(self) -> float | None:
+        """US dollars that the teacher's answers cost which this run read, those from the store at what they cost then.
+
+        None where a price is not known. 0 unless overridden.
+        """
+        return 0.0
+
     def trainable_state(self) -> dict[str, Tensor]:
         """What a checkpoint keeps: every parameter that was trainable at some call, and the buffers.
 

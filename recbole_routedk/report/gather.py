@@ -102,7 +102,7 @@ def gather(
 def _planned(dataset: str, output_dir: Path, files: Sequence[str | Path]) -> tuple[list[Path], tuple[str, ...]]:
     """The run folders that settings plan, in order, and the classes that are no baselines."""
     plan = make_plan(Given(files, {}, {"output_dir": str(output_dir)}), None, dataset)
-    return [run.config().run_folder for run in plan.runs], plan.proposed
+    return [run.config().run_folder for run in plan.runs], plan.board.proposed
 
 
 def _data_folder(dataset: str, data_path: Path | None, runs: Sequence[Run]) -> Path:

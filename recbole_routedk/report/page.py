@@ -11,7 +11,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from recbole_routedk import __version__
-from recbole_routedk.comparison.tables import HEADERS, LEGEND, TEST_LEGEND
+from recbole_routedk.comparison.tables import HEADERS, TEST_LEGEND, legend
 from recbole_routedk.report.board import headline, score_table, test_table
 from recbole_routedk.report.drawing import drawing_style
 from recbole_routedk.report.figures import cost_figures, curve_figures, interval_figures, length_figure
@@ -54,7 +54,7 @@ def _content(gathered: Gathered) -> dict[str, Any]:
             "headline": headline(summary, proposed),
             "scores": score_table(summary, proposed),
             "tests": test_table(summary, proposed),
-            "legend": LEGEND,
+            "legend": legend(summary),
             "test_legend": TEST_LEGEND,
             "intervals": interval_figures(summary, proposed),
             "by_length": length_figure(gathered),

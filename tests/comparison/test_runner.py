@@ -182,7 +182,49 @@ def test_what_is_given_on_the_command_line_beats_the_benchmark(toy_data: Path, t
     assert [(result["name"], result["seed"]) for result in results] == [("Threshold", 9)]
 
 
-@pytest.mark.parametrize("part", [{"models": "Threshold"}, {"seeds": 3}, {"overrides": ["epochs"]}])
+def benchmark_on(split: str, **parts: Any) -> dict[str, Any]:
+    benchmark = {
+        "models": ["Counting", "Threshold"],
+        "datasets": ["toy"],
+        "seeds": [1],
+        "name": "study",
+        "split": split,
+    }
+    return {"benchmark": benchmark | parts, "resume": True}
+
+
+def test_a_study_on_the_valid_split_answers_no_test_session(toy_data: Path, toy_models: None) -> None:
+    given = QUICK | {"data_path": str(toy_data)}
+
+    studied = compare_models(config_dict=given | benchmark_on("valid"))
+
+    assert [result["test_result"] for result in studied] == [{}, {}]
+    assert not list(Path("output").rglob("*_test.json"))
+    exact = json.loads(Path("output/toy/study.json").read_text(encoding="utf-8"))
+    assert exact["split"] == "valid"
+    valid = {result["name"]: result["best_valid_result"]["matchedf1"] for result in studied}
+    assert {row["model"]: row["matchedf1"]["mean"] for row in exact["leaderboard"]} == valid
+    kept = json.loads((Path(studied[1]["run_folder"]) / "sessions_valid.json").read_text(encoding="utf-8"))
+    assert sum(session["matchedf1"] for session in kept.values()) / len(kept) == pytest.approx(valid["Threshold"])
+    assert "against" in Path("output/toy/study.md").read_text(encoding="utf-8")
+
+
+def test_a_run_of_a_study_is_tested_when_it_is_asked_for(toy_data: Path, toy_models: None) -> None:
+    given = QUICK | {"data_path": str(toy_data)}
+
+    studied = compare_models(config_dict=given | benchmark_on("valid"))
+    tested = compare_models(config_dict=given | benchmark_on("test"))
+    again = compare_models(config_dict=given | benchmark_on("valid"))
+
+    assert all(result["test_result"] for result in tested)
+    assert [result["best_valid_result"] for result in tested] == [result["best_valid_result"] for result in studied]
+    assert again == tested
+
+
+@pytest.mark.parametrize(
+    "part",
+    [{"models": "Threshold"}, {"seeds": 3}, {"overrides": ["epochs"]}, {"split": "train"}, {"name": "../elsewhere"}],
+)
 def test_a_benchmark_that_is_written_otherwise_is_told_how(toy_data: Path, toy_models: None, part: Any) -> None:
     with pytest.raises(UserError, match=r"benchmark: .* is .*benchmark is written as \{models: "):
         compare_models(config_dict=QUICK | {"data_path": str(toy_data)} | benchmark(**part))
@@ -195,3 +237,13 @@ def test_every_run_keeps_the_scores_of_its_test_sessions(toy_data: Path, toy_mod
     for key in ("matchedf1", "bundlef1", "pairf1", "precision", "recall"):
         mean = sum(session[key] for session in kept.values()) / len(kept)
         assert mean == pytest.approx(result["test_result"][key])
+
+
+def test_a_finished_run_of_other_settings_under_the_same_name_is_not_taken_for_this_one(
+    toy_data: Path, toy_models: None
+) -> None:
+    given = QUICK | {"data_path": str(toy_data), "baselines": [], "resume": True, "run_name": "mine"}
+    compare_models(["Threshold"], "toy", config_dict=given)
+
+    with pytest.raises(UserError, match="had other settings: learning_rate="):
+        compare_models(["Threshold"], "toy", config_dict=given | {"learning_rate": 0.123})

@@ -91,6 +91,17 @@ def test_the_report_counts_and_says_it_in_words(embedded: StatisticalCompletion)
     assert "thoughts: 60 kept, 0 asked for again, 0 dropped, 0 answers invalid" in lines
 
 
+def test_the_embedded_teacher_is_free_and_another_costs_what_its_tokens_do(embedded: StatisticalCompletion) -> None:
+    teacher = ScriptedTeacher(gold_script)
+    prices = {teacher.identity.model: {"input": 2.0, "output": 6.0}}
+    source = KnowledgeSource(SETTINGS | {"teacher_prices": prices}, TRAIN, teacher)
+    source.for_training()
+
+    tokens = source.report
+    assert source.dollars() == pytest.approx((tokens.input_tokens * 2.0 + tokens.output_tokens * 6.0) / 1e6)
+    assert KnowledgeSource(SETTINGS, TRAIN, embedded).dollars() == 0.0
+
+
 def test_only_formats_that_are_asked_for_are_made(embedded: StatisticalCompletion) -> None:
     source = KnowledgeSource({**SETTINGS, "knowledge_format": ["patterns"]}, TRAIN, embedded)
     assert all(not each.rules and each.thought is None for each in source.for_training())

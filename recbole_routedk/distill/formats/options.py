@@ -32,6 +32,7 @@ class KnowledgeOptions:
     selection: RuleSelection
     thresholds: PatternThresholds
     show_progress: bool
+    prices: Any  # teacher_prices
 
     @classmethod
     def read(cls, settings: Any) -> KnowledgeOptions:
@@ -64,6 +65,7 @@ class KnowledgeOptions:
             selection=RuleSelection(setting("rule_least_precision", 0.0), setting("rule_least_coverage", 0.0)),
             thresholds=PatternThresholds(setting("pattern_support", 0.001), setting("pattern_confidence", 0.001)),
             show_progress=setting("show_progress", True),
+            prices=setting("teacher_prices", {}),
         )
 
 

@@ -6,7 +6,8 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from recbole_routedk.data.session import Rejection, RejectionReason
-from recbole_routedk.distill.teachers.protocol import Response, Task
+from recbole_routedk.distill.pricing import Price
+from recbole_routedk.distill.teachers.protocol import Response, Task, Usage
 
 
 @dataclass
@@ -63,6 +64,10 @@ class KnowledgeReport:
         if response.text is None:
             self.failures += 1
             self.last_failure = response.failure
+
+    def dollars(self, price: Price | None) -> float | None:
+        """What the answers cost at a price; None where it is not known."""
+        return None if price is None else price.cost(Usage(self.input_tokens, self.output_tokens))
 
     def lines(self) -> list[str]:
         """Say it in words, a topic a line; topics that were not asked for are left out."""

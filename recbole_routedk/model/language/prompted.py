@@ -57,6 +57,10 @@ class PromptedModel(BundleGenerator):
         """Hold a talk about each session, all of at least two items, and return what it came to."""
         raise NotImplementedError
 
+    def teacher_dollars(self) -> float | None:
+        """What the answers of an endpoint cost; the student's are free."""
+        return self.respondent.dollars() if isinstance(self.respondent, TeacherRespondent) else 0.0
+
     def save_artefacts(self, folder: Path) -> None:
         """Write what was asked of a teacher and what it cost into ``usage.txt``, and say it."""
         if isinstance(self.respondent, TeacherRespondent):

@@ -77,6 +77,12 @@ class Reader:
             self._remembered += len(unread)
             self._read |= zip(unread, from_first(lambda: self.for_sessions(unread)), strict=True)
 
+    def dollars(self) -> float | None:
+        """What the teacher's answers so far cost; None where a price is not known."""
+        sources = {id(each): each for each in (self._training_source, self._source) if each is not None}
+        costs = [each.dollars() for each in sources.values()]
+        return None if None in costs else sum(cost for cost in costs if cost is not None)
+
     def general(self) -> dict[str, list[dict[str, Any]]]:
         """Return the patterns and rules of all training sessions, as they hold for sessions without labels."""
         source = self._training_source or self._source

@@ -192,6 +192,10 @@ class StudentModel(BundleGenerator):
             if each in needed
         }
 
+    def teacher_dollars(self) -> float | None:
+        """What the knowledge cost that was read."""
+        return self.reader.dollars() if self.reader is not None else 0.0
+
     def fits(self) -> dict[str, str]:
         """The student and its tokenizer."""
         return self._fits

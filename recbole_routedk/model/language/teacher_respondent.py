@@ -83,6 +83,10 @@ class TeacherRespondent:
         """True: what does not fit the endpoint says itself, with a failed answer."""
         return True
 
+    def dollars(self) -> float | None:
+        """What the answers cost, those from the store at what they cost then; None without a known price."""
+        return self.report.dollars(price_of(self._asked.identity, self._prices))
+
     def lines(self) -> list[str]:
         """Requests, tokens and cost of this run by task, as a table."""
         identity = self._asked.identity

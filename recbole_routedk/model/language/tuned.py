@@ -66,6 +66,9 @@ class TunedModel(BundleGenerator):
         """Answer each session, in order."""
         return self.tuned.predict_bundles(sessions)
 
+    def teacher_dollars(self) -> float | None:
+        return self.tuned.teacher_dollars()
+
     def save_artefacts(self, folder: Path) -> None:
         self.tuned.save_artefacts(folder)
 

@@ -115,6 +115,11 @@ class TunedEndpoint(BundleGenerator):
         talks = [lesson_talk(example, self._asked, self._view) for example in examples]
         return [reply.generation for reply in self._respondent.bundles(talks, sessions)]
 
+    def teacher_dollars(self) -> float | None:
+        """What the answers cost; None where a model was tuned, which its service alone can bill."""
+        tuned = not self.config["fine_tuned_model"]
+        return None if tuned or self._respondent is None else self._respondent.dollars()
+
     def save_artefacts(self, folder: Path) -> None:
         """Write what was asked of the tuned model and what it cost into ``usage.txt``, and say it."""
         if self._respondent is not None:

@@ -24,6 +24,7 @@ def test_a_served_model_is_asked_once_about_each_session(
             "teacher_base_url": f"{server.url}/v1",
             "teacher_timeout": float(PATIENCE),
             "teacher_max_tokens": 6,
+            "teacher_prices": {str(tiny_student_folder): {"input": 0.0, "output": 1000.0}},
         }
         server.wait_until_up()
         result = run_prompted("ZeroShot", small_data, **settings)
@@ -36,3 +37,4 @@ def test_a_served_model_is_asked_once_about_each_session(
         (counts,) = store.counts()
     assert (counts.task, counts.answers, counts.failures) == ("bundles", 0, 7)
     assert counts.output_tokens == 7 * 6
+    assert result["teacher_dollars"] == pytest.approx(7 * 6 * 1000 / 1e6)
