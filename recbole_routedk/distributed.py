@@ -3,7 +3,8 @@
 Each process holds the whole model and all data. What only one may do (write files, ask a paid teacher) the first one
 does, and gives the others what came of it (``from_first``). Batches to answer are dealt out (``spread``), and the
 gradients of the processes' parts of a training batch are summed (``sum_gradients``). Processes talk through gloo, so
-that they can wait for hours and notice at once when one dies; gradients on GPUs go through NCCL.
+that they can wait for hours and notice at once when one dies; gradients on GPUs go through NCCL. torch pickles what
+the processes of a run tell each other; nothing of that is kept, or read from a file.
 """
 
 from __future__ import annotations

@@ -112,22 +112,23 @@ def broken(data: Path, output: Path) -> int:
         raise UserError("this process cannot answer")
 
     if os.environ["RANK"] == "1":
-        Freq.predict_bundles = refuse  # type: ignore[method-assign]
+        Freq.predict_bundles = refuse  # type: ignore[assignment, method-assign]
     words = ["run", "--model=Freq", "--baselines=[]", "--dataset=toy", "--eval_batch_size=1", "--show_progress=False"]
     return dispatch.main([*words, f"--data_path={data}", f"--output_dir={output}"])
 
 
-def main(scenario: str, data: Path, student: Path, output: Path, endpoint: str) -> int:
+def main(scenario: str, *given: str) -> int:
     """Play a scenario in this process; returns the exit code."""
+    data, student, output = map(Path, given[:3])
     if scenario == "killed":
         places = {"data_path": str(data), "output_dir": str(output), "run_name": "killed"}
         run_recbole_routedk(Shared, "toy", config_dict=TOY | places)
         return 0
-    results = runs(data, student, output, endpoint)
+    results = runs(data, student, output, given[3])
     (output / f"results-{os.environ['RANK']}.json").write_text(json.dumps(results), encoding="utf-8")
     say(output)
     return broken(data, output)
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1], *map(Path, sys.argv[2:5]), sys.argv[5]))
+    sys.exit(main(*sys.argv[1:]))

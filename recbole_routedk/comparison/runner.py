@@ -61,7 +61,8 @@ def compare_models(
     failed: dict[str, str] = {}
     for run, config in runs:
         try:
-            results.append(from_first(partial(_finished, config, split)) or _run(run, split))
+            finished: dict[str, Any] | None = from_first(partial(_finished, config, split))
+            results.append(finished or _run(run, split))
         except Exception as error:  # whatever it is: the other runs take hours, and it is told at the end
             if len(runs) == 1 or together():  # of several processes, the others are still within the run that failed
                 raise
