@@ -52,6 +52,7 @@ ASKING = frozenset(
         "teacher_timeout",
     }
 )
+_DATA = ("train_share", "test_on")
 STUDENT = "student"
 """What ``answered_by`` says where the student answers and no teacher is asked."""
 UNHASHED = PLACES | WATCHING | ASKING | {"baselines", "benchmark", "model"}
@@ -115,8 +116,8 @@ class Config(RecBoleConfig):
         return is_knowledge_setting(key) and (self.uses_knowledge or (bool(self._asked) and key.startswith("teacher_")))
 
     def changed_model_settings(self) -> dict[str, Any]:
-        """The settings of this model's YAML file, and of its teacher, that were given another value, by key."""
-        own = [key for key in self._model_defaults if key not in UNHASHED]
+        """The settings of this model's YAML file, its teacher and its data that were given another value, by key."""
+        own = [*_DATA, *(key for key in self._model_defaults if key not in UNHASHED)]
         own += [key for key in self.settings if self._asks_for(key) and key not in {*own, *UNHASHED}]
         return {key: self.settings[key] for key in own if self.settings[key] != self._defaults[key]}
 
@@ -237,21 +238,24 @@ class Config(RecBoleConfig):
         data_path = Path(final["data_path"])
         super()._set_default_parameters()
         final["data_path"] = str(dataset_folder(self.dataset, data_path))
-        final["knowledge_folders"] = {name: self._other_folder(name, data_path) for name in final["knowledge_from"]}
+        others = [("knowledge_from", name) for name in final["knowledge_from"]]
+        final["knowledge_folders"] = {name: self._other_folder(key, name, data_path) for key, name in others}
+        tested = final["test_on"]
+        final["test_folder"] = None if tested is None else self._other_folder("test_on", tested, data_path)
         final["knowledge_store"] = str(final["knowledge_store"] or Path(final["output_dir"]) / "knowledge.sqlite")
         _check_no_secret(final.get("teacher_base_url"), final.get("teacher_key_variable"))
         self._set_run_folder()
 
-    def _other_folder(self, name: str, data_path: Path) -> str:
+    def _other_folder(self, key: str, name: str, data_path: Path) -> str:
         """Where another data set lies: beside this one, or among those that are shipped."""
         if name == self.dataset:
-            raise UserError(f"knowledge_from: {name} is the data set itself; name others, or [] for none")
+            raise UserError(f"{key}: {name} is the data set itself; name another, or leave the setting out")
         # data_path may be the data set's own folder: that of a saved run is.
         for root in (data_path, data_path.parent, shipped_datasets()):
             if (root / name / f"{name}.item").is_file():
                 return str(root / name)
         names = [known for known in dataset_names(data_path) if known != self.dataset]
-        raise UserError(f"knowledge_from: there is no data set {name!r} in {data_path}.{did_you_mean(name, names)}")
+        raise UserError(f"{key}: there is no data set {name!r} in {data_path}.{did_you_mean(name, names)}")
 
     def _init_device(self) -> None:
         if not self.final_config_dict["use_gpu"]:

@@ -17,8 +17,8 @@ from recbole_routedk.model.bundle_generator import BundleGenerator
 from recbole_routedk.provenance import code, library_versions
 from recbole_routedk.training_state import BEST, LAST, RESULT_FILE, Progress
 
-_REPORTING = frozenset({"eval_batch_size", "metrics"})
-"""No answer depends on them."""
+_REPORTING = frozenset({"eval_batch_size", "metrics", "test_on"})
+"""No weight depends on them."""
 
 
 def trained_alike(config: Any, model: BundleGenerator) -> Checkpoint | None:

@@ -35,15 +35,10 @@ def keep_training_sessions(config: Config, train: BundleDataset) -> None:
     write_atomic(config.run_folder / TRAINING_FOLDER, name, SplitSessions(train.labelled_sessions, (), ()))
 
 
-def load_generator(
+def generator_config(
     folder: str | Path, settings: Mapping[str, Any] | None = None, model_class: type | None = None
-) -> BundleGenerator:
-    """Load the model of a saved run with its best weights, ready to answer; the process's random state stays.
-
-    ``settings`` replace those of the run, ``model_class`` stands in for a model that has no YAML file. A run that was
-    saved without its training sessions needs its data set (``data_path``). Raises UserError where the folder holds no
-    run, or training sessions that are not those of the checkpoint.
-    """
+) -> Config:
+    """The settings with which ``load_generator`` loads a run; raises UserError as it does."""
     folder, given = Path(folder).expanduser(), dict(settings or {})
     saved = read_json(folder / CONFIG_FILE)
     if model_class is not None and model_class.__name__ != saved["model"]:
@@ -53,10 +48,22 @@ def load_generator(
     kept = folder / TRAINING_FOLDER
     if "data_path" not in given and kept.is_dir():
         # The kept sessions already hold those of other data sets, and only the share that was drawn.
-        given |= {"data_path": str(kept), "knowledge_from": [], "train_share": 1.0}
+        given |= {"data_path": str(kept), "knowledge_from": [], "train_share": 1.0, "test_on": None}
     elif "data_path" not in given:
         _check_old_run(folder, saved)
-    config = saved_config(folder, given, model_class)
+    return saved_config(folder, given, model_class)
+
+
+def load_generator(
+    folder: str | Path, settings: Mapping[str, Any] | None = None, model_class: type | None = None
+) -> BundleGenerator:
+    """Load the model of a saved run with its best weights, ready to answer; the process's random state stays.
+
+    ``settings`` replace those of the run, ``model_class`` stands in for a model that has no YAML file. A run that was
+    saved without its training sessions needs its data set (``data_path``). Raises UserError where the folder holds no
+    run, or training sessions that are not those of the checkpoint.
+    """
+    config = generator_config(folder, settings, model_class)
     before = random_state()
     init_seed(config["seed"], config["reproducibility"])
     try:

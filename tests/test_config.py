@@ -264,6 +264,8 @@ def test_the_chosen_teacher_brings_its_own_settings(toy_data: Path) -> None:
         ({"knowledge_ratio": "1.5"}, "knowledge_ratio has to be a number from 0 to 1"),
         ({"thought_check": "perhaps"}, "thought_check has to be one of keep, drop, regenerate"),
         ({"knowledge_from": "toy"}, "toy is the data set itself"),
+        ({"test_on": "toy"}, "test_on: toy is the data set itself"),
+        ({"test_on": "nowhere"}, "test_on: there is no data set 'nowhere'"),
         ({"knowledge_from": "tox"}, "knowledge_from: there is no data set 'tox'"),
     ],
 )

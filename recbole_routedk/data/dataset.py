@@ -28,7 +28,8 @@ class BundleDataset(Dataset):
     out of them: RecBole shares its features between the splits, so test labels would reach training.
     ``labelled_sessions`` is empty until ``build``, which returns one dataset a split. The training sessions of the
     data sets of ``knowledge_from`` follow those of the training split, as "electronic:123". ``train_share`` below 1
-    leaves a random part of them, in their order; a smaller share of the same seed lies within a larger one.
+    leaves a random part of them, in their order; a smaller share of the same seed lies within a larger one. With
+    ``test_on``, the test split is that of another data set, named in the same way.
     """
 
     labelled_sessions: tuple[LabelledSession, ...] = ()
@@ -42,7 +43,8 @@ class BundleDataset(Dataset):
         own = read_atomic(Path(config["data_path"]), config["dataset"])
         pooled = _pooled(own, config["knowledge_folders"] or {})
         share = config["train_share"]
-        self._by_split = _drawn(pooled, 1.0 if share is None else float(share), int(config["seed"]))
+        drawn = _drawn(pooled, 1.0 if share is None else float(share), int(config["seed"]))
+        self._by_split = _tested_on(drawn, config["test_on"], config["test_folder"])
         super().__init__(config)
 
     @property
@@ -158,6 +160,13 @@ def _drawn(splits: SplitSessions, share: float, seed: int) -> SplitSessions:
     order = np.random.default_rng(seed).permutation(len(splits.train))
     kept = sorted(order[: max(1, round(share * len(order)))])
     return replace(splits, train=tuple(splits.train[place] for place in kept))
+
+
+def _tested_on(splits: SplitSessions, name: str | None, folder: str | None) -> SplitSessions:
+    if name is None or folder is None:
+        return splits
+    test = tuple(_renamed(labelled, name) for labelled in read_atomic(Path(folder), name).test)
+    return replace(splits, test=test)
 
 
 def _renamed(labelled: LabelledSession, dataset: str) -> LabelledSession:

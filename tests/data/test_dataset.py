@@ -165,6 +165,16 @@ def test_recbole_sees_the_sessions_that_were_added(two_data_sets: Path) -> None:
     assert test.inter_num == sum(len(labelled.session) for labelled in toy_splits().test)
 
 
+def test_the_test_split_may_be_that_of_another_data_set(two_data_sets: Path) -> None:
+    alone = BundleDataset(config(two_data_sets)).build()
+    train, valid, test = BundleDataset(config(two_data_sets, test_on="other")).build()
+
+    (asked,) = test.labelled_sessions
+    assert asked.session.session_id == "other:s4"
+    assert asked.bundles == toy_session(4, 4).bundles
+    assert (train.fingerprint(), valid.fingerprint()) == (alone[0].fingerprint(), alone[1].fingerprint())
+
+
 def test_models_that_ask_no_teacher_stay_on_their_own_data_set(two_data_sets: Path) -> None:
     settings = config(two_data_sets, knowledge_from=["other"])
 

@@ -10,6 +10,7 @@ import pytest
 import torch
 from small_run import predictions, run, small_splits, weights, write_small
 
+from recbole_routedk.data.atomic import SplitSessions, write_atomic
 from recbole_routedk.provenance import code
 
 
@@ -62,6 +63,22 @@ def test_it_comes_to_the_same_as_training_anew(
     assert reused["test_result"] == trained["test_result"]
     assert predictions(reused) == predictions(trained)
     assert same_weights(reused, trained)
+
+
+def test_other_domains_are_answered_by_the_same_weights(
+    routed: dict[str, Any], data: Path, tiny_student_folder: Path
+) -> None:
+    splits = small_splits()
+    write_atomic(data / "other", "other", SplitSessions(splits.train[:2], splits.valid, splits.test[:2]))
+
+    away = beside(routed, data, tiny_student_folder, test_on="other")
+
+    assert "(test_on=other, " in away["name"]
+    assert away["weights_from"] == Path(routed["run_folder"]).name
+    home = predictions(routed)
+    assert predictions(away) == {
+        f"other:{own.session.session_id}": home[own.session.session_id] for own in splits.test[:2]
+    }
 
 
 def test_the_seconds_of_training_are_those_of_the_stages_that_count(
