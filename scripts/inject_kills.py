@@ -1,4 +1,4 @@
-"""Kills training, benchmarks, generation and distillation at random writes and starts them again, many times.
+"""Kills training, benchmarks, generation, distillation and conversion at random writes and starts them again.
 
     python scripts/inject_kills.py --kills=500
 
@@ -26,7 +26,7 @@ from typing import Any
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch: a process that forks has one thread
 
-from kill_cases import Answers, Benchmark, Case, Distillation, write_toy
+from kill_cases import Answers, Benchmark, Case, Conversion, Distillation, write_toy
 from kill_points import drawn_point, run_in_child
 from tqdm import tqdm
 
@@ -35,7 +35,7 @@ from recbole_routedk.progress import progress_bar
 
 MOST_KILLS_A_RUN = 12
 """After so many the run is left alone; it could otherwise be killed for ever before its first finished step."""
-SHARES = {"training and benchmark": 0.15, "generate": 0.75, "distillation": 0.1}
+SHARES = {"training and benchmark": 0.15, "generate": 0.5, "distillation": 0.05, "conversion": 0.3}
 
 
 class Injection:
@@ -75,11 +75,13 @@ class Injection:
     def _one(self, kills: int, bar: Any) -> None:
         """Kill one run again and again, let it end, and compare."""
         folder = self._folder("killed")
-        before = self.case.finished(folder)
+        before, left = self.case.finished(folder), self.writes
         for _ in range(MOST_KILLS_A_RUN):
             if self.kills.total() >= kills:
                 break
-            point = drawn_point(self._draw, self.writes)
+            point = drawn_point(self._draw, left)
+            # What goes on has less to write: a point beyond its end kills nothing.
+            left = max(self.writes // 4, left - point.number)
             status = run_in_child(lambda: self.case.run(folder), point, self._told)
             before = self._checked(folder, before, f"{point}")
             if status >= 0:
@@ -170,7 +172,12 @@ def _distillation(work: Path) -> Case:
     return Distillation(work / "data")
 
 
-CASES = {"training and benchmark": _benchmark, "generate": _answers, "distillation": _distillation}
+CASES = {
+    "training and benchmark": _benchmark,
+    "generate": _answers,
+    "distillation": _distillation,
+    "conversion": Conversion,
+}
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -1,4 +1,4 @@
-"""What is killed: a benchmark, answers to a stream, and a distillation; what must hold on the disk after each kill."""
+"""What is killed: a benchmark, answers, a distillation, a conversion; what must hold on the disk after each kill."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ from typing import Any, Protocol
 from recbole_routedk.checkpoint import load_checkpoint
 from recbole_routedk.cli.dispatch import main
 from recbole_routedk.comparison.runner import compare_models
-from recbole_routedk.data.atomic import write_atomic
+from recbole_routedk.data.atomic import read_atomic, write_atomic
 from recbole_routedk.distill.store.request_store import RequestStore
 from recbole_routedk.distill.store.rows import plain_row
+from recbole_routedk.errors import UserError
 from recbole_routedk.literals import properties_folder
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))  # of the toy models and their data
@@ -194,4 +195,53 @@ class Distillation:
 
     def redone(self, before: Facts, told: str) -> list[str]:
         """Nothing beyond what ``created`` and ``attempts`` of the rows tell."""
+        return []
+
+
+class Conversion:
+    """``convert`` over a data set of the same name: one of three sessions, then one of six."""
+
+    name = "conversion"
+    _sizes = (3, 6)
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        for size in self._sizes:
+            items = [[f"{size} tea {n}", f"{size} cup"] for n in range(size)]
+            lines = ({"session_id": f"s{n}", "items": each, "bundles": [[0, 1]]} for n, each in enumerate(items))
+            self._given(size).write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+
+    def _given(self, size: int) -> Path:
+        return self._folder / f"given{size}.jsonl"
+
+    def run(self, folder: Path) -> int:
+        """Convert the small one, and the large one over it."""
+        words = ["convert", f"--output={folder}", "--name=a"]
+        return max(main([*words, f"--input={self._given(size)}"]) for size in self._sizes)
+
+    def finished(self, folder: Path) -> Facts:
+        """Nothing may be there, or a whole data set with its own report, or what is refused and says so."""
+        place = folder / "a"
+        if not any(place.glob("[!.]*")):
+            return {}
+        try:
+            sessions = read_atomic(place, "a").all()
+        except UserError as error:
+            if "not all of one writing" not in str(error):
+                raise
+            return {}
+        reported = json.loads((place / "conversion.json").read_text(encoding="utf-8"))["sessions"]
+        titles = [item.title for each in sessions for item in each.session.items]
+        if len(sessions) not in self._sizes or sum(reported.values()) != len(sessions):
+            raise ValueError(f"{len(sessions)} sessions, and a report of {reported}")
+        if not all(title.startswith(f"{len(sessions)} ") for title in titles):
+            raise ValueError(f"titles of another writing: {titles}")
+        return {}
+
+    def outcome(self, folder: Path) -> Facts:
+        """Every file."""
+        return {path.name: path.read_bytes() for path in (folder / "a").glob("[!.]*")}
+
+    def redone(self, before: Facts, told: str) -> list[str]:
+        """Nothing: both are converted anew."""
         return []

@@ -27,7 +27,7 @@ FAILED = 70
 """The exit status of a child whose work raised an exception."""
 _SYSTEM = {"fsync", "fdatasync", "replace", "rename", "unlink", "remove", "rmdir", "mkdir", "truncate", "ftruncate"}
 _STREAM = {"write", "writelines", "flush", "truncate", "close"}
-_NAMES = _SYSTEM | _STREAM | {"execute", "commit", "serialize_file"}
+_NAMES = frozenset(_SYSTEM | _STREAM | {"execute", "commit", "serialize_file"})
 _STREAMS = (BufferedRandom, BufferedWriter, FileIO, TextIOWrapper)
 
 
@@ -52,18 +52,29 @@ class _Counter:
         self.writes = 0
         self._point = point
 
-    def __call__(self, frame: FrameType, event: str, called: Any) -> None:
-        """Take what Python tells a profile function."""
+    def profile(self) -> Callable[[FrameType, str, Any], None]:
+        """The function that Python is to tell of every call; most calls leave it at once, for it doubles their time."""
+        late = self._point is not None and self._point.mode == AFTER
+
+        def told(frame: FrameType, event: str, called: Any) -> None:
+            if event == "c_call":
+                if called.__name__ in _NAMES and _writes(called):
+                    self._before()
+            elif late and event == "c_return" and called.__name__ in _NAMES and _writes(called):
+                self._after()
+
+        return told
+
+    def _before(self) -> None:
+        self.writes += 1
         point = self._point
-        if event == "c_call" and _writes(called):
-            self.writes += 1
-            if point is not None and self.writes == point.number and point.mode == TORN:
-                resource.setrlimit(resource.RLIMIT_FSIZE, (point.size, point.size))
-            elif point is not None and self.writes == point.number and point.mode == BEFORE:
-                _end()
-            return
-        late = event == "c_return" and point is not None and point.mode == AFTER
-        if late and point is not None and self.writes >= point.number and _writes(called):
+        if point is not None and self.writes == point.number and point.mode == TORN:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (point.size, point.size))
+        elif point is not None and self.writes == point.number and point.mode == BEFORE:
+            _end()
+
+    def _after(self) -> None:
+        if self._point is not None and self.writes >= self._point.number:
             _end()  # ">": another thread may have counted on since
 
 
@@ -82,8 +93,8 @@ def run_in_child(work: Callable[[], int], point: KillPoint | None, told: Path, c
             signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
             resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
             counter = _Counter(point)
-            threading.setprofile(counter)
-            sys.setprofile(counter)
+            threading.setprofile(counter.profile())
+            sys.setprofile(counter.profile())
             status = work()
             sys.setprofile(None)
             if counted is not None:
@@ -98,8 +109,6 @@ def run_in_child(work: Callable[[], int], point: KillPoint | None, told: Path, c
 
 
 def _writes(called: Any) -> bool:
-    if called.__name__ not in _NAMES:
-        return False
     owner = getattr(called, "__self__", None)
     if owner is sys.stdout:
         return False

@@ -74,9 +74,11 @@ def run(
 
     def command(name: str, status: int, **settings: Any) -> int:
         given = {
-            "dataset": "toy", "data_path": toy_data, "state": "DEBUG", "teacher_base_url": f"{endpoint}/{status}/v1",
+            "data_path": toy_data, "state": "DEBUG", "teacher_base_url": f"{endpoint}/{status}/v1",
             "teacher_model": "m", "teacher_key_variable": "MY_KEY", **settings,
         }  # fmt: skip
+        if "run" not in given:  # the folder of a run
+            given["dataset"] = "toy"
         code = main([name, *(f"--{key}={value}" for key, value in given.items())])
         shown = capfd.readouterr()
         said.extend((shown.out, shown.err))
@@ -98,8 +100,13 @@ def read(path: Path) -> bytes:
     return path.read_bytes() + rows
 
 
-def test_a_whole_run_its_logs_settings_store_and_reports(run: Run, toy_data: Path) -> None:
+def test_a_whole_run_its_logs_settings_store_reports_and_answers_to_a_stream(run: Run, toy_data: Path) -> None:
     assert run("run", 200, model="ZeroShot", answered_by="openai", baselines="[]") == 0
+    given, (folder,) = toy_data.parent / "given.jsonl", toy_data.parent.glob("output/toy/ZeroShot/*")
+    given.write_text('["tea", "cup"]\n["tea"]\n[\n', encoding="utf-8")
+    for status in (200, 401):
+        run("generate", status, run=folder, input=given, output=given.with_name(f"{status}.jsonl"))
+    assert json.loads(given.with_name("200.jsonl").read_text(encoding="utf-8").splitlines()[0])["bundles"]
 
     written = {path.suffix for path in toy_data.parent.rglob("*") if path.is_file()}
     assert {".json", ".log", ".md", ".sqlite"} <= written, "there is something to be searched"
@@ -111,8 +118,14 @@ def test_errors_that_repeat_the_key(run: Run, status: int) -> None:
     run("doctor", status, model="ZeroShot", answered_by="openai")
 
 
-def test_distilled_knowledge(run: Run, tiny_student_folder: Path) -> None:
-    assert (
-        run("distill", 200, model="KD", teacher="openai", knowledge_format="thoughts", student=tiny_student_folder) == 0
-    )
+def test_distilled_knowledge_and_the_export_of_what_was_trained_on_it(
+    run: Run, toy_data: Path, tiny_student_folder: Path
+) -> None:
+    taught = {"model": "KD", "teacher": "openai", "knowledge_format": "thoughts", "student": tiny_student_folder}
+    assert run("distill", 200, **taught) == 0
+    assert run("run", 200, **taught, epochs=1, baselines="[]", show_progress=False) == 0
+    (folder,) = toy_data.parent.glob("output/toy/KD/*")
+    assert run("export", 200, run=folder, output=toy_data.parent / "exported") == 0
+    assert list((toy_data.parent / "exported").rglob("adapter_model.safetensors"))
+
     run("distill", 401, model="KD", teacher="openai", knowledge_format="rules", student=tiny_student_folder)

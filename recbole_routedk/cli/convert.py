@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 from recbole_routedk.data.atomic import write_atomic
-from recbole_routedk.data.files import write_json
+from recbole_routedk.data.files import json_text
 from recbole_routedk.data.from_jsonl import read_jsonl
 from recbole_routedk.data.public import read_public
 from recbole_routedk.errors import UserError
@@ -56,7 +56,6 @@ def main(args: argparse.Namespace) -> int:
         raise UserError(f"--name={name!r} cannot name a data set; use letters, digits, '-' and '_'")
     splits, report = (read_jsonl if source.is_file() else read_public)(source, args.seed)
     folder = target / name
-    write_atomic(folder, name, splits)
-    write_json(folder / "conversion.json", report.as_dict())
+    write_atomic(folder, name, splits, {"conversion.json": json_text(report.as_dict())})
     print(*report.lines(), f"Written to {folder}", sep="\n")
     return 0

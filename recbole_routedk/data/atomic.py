@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -84,31 +84,36 @@ def check_id(path: Path, line: int, kind: str, value: str) -> None:
         raise fault(path, line, str(error)) from None
 
 
-def write_atomic(folder: Path, name: str, splits: SplitSessions) -> None:
-    """Write the five files of data set ``name`` into ``folder``, all of them or none.
+def write_atomic(folder: Path, name: str, splits: SplitSessions, beside: Mapping[str, str] | None = None) -> None:
+    """Write the five files of data set ``name`` into ``folder``, all of them or none, and the texts ``beside`` them.
 
+    Killed at any moment, it leaves the old data set, the new one, or files that ``read_atomic`` refuses.
     Raises UserError where the sessions cannot be told apart again from files: an id that is empty, is
     RecBole's padding token or holds white space that separates, a session in two splits, an item twice
     in one session or with two titles, a bundle outside its session.
     """
     _check_sessions(splits.all())
     items = {item.item_id: item for labelled in splits.all() for item in labelled.session.items}
-    texts = {
+    texts = {folder / file: text for file, text in (beside or {}).items()}
+    texts |= {
         folder / f"{name}.item": _table(ITEM_COLUMNS, (_item_row(item) for item in items.values())),
         folder / f"{name}.bundle": _table(BUNDLE_COLUMNS, _bundle_rows(splits.all())),
     }
     for split in SPLITS:
         rows = (row for labelled in splits.split(split) for row in _inter_rows(labelled.session))
         texts[folder / f"{name}.{split}.inter"] = _table(INTER_COLUMNS, rows)
-    write_texts(texts)
+    write_texts(texts, _unfinished(folder, name))
 
 
 def read_atomic(folder: Path, name: str) -> SplitSessions:
     """Return the sessions of data set ``name`` with every gold bundle as it stands in the file.
 
     Columns may stand in any order, and others beside them are ignored. A session has one intent per
-    bundle, "" where none is known. Raises UserError naming file and line.
+    bundle, "" where none is known. Raises UserError naming file and line, and for files of two writings.
     """
+    if _unfinished(folder, name).exists():
+        what = "the files are not all of one writing, which was killed or is still going on; write the data set again"
+        raise fault(_unfinished(folder, name), None, what)
     items = _read_items(folder / f"{name}.item")
     sessions = {split: _read_sessions(folder / f"{name}.{split}.inter", items) for split in SPLITS}
     _check_disjoint(folder, name, sessions)
@@ -119,6 +124,11 @@ def read_atomic(folder: Path, name: str) -> SplitSessions:
         for split, part in sessions.items()
     }
     return SplitSessions(**labelled)
+
+
+def _unfinished(folder: Path, name: str) -> Path:
+    """What lies in the folder while the files are exchanged."""
+    return folder / f".{name}.unfinished"
 
 
 def _plain(match: re.Match[str]) -> str:

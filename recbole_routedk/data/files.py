@@ -42,21 +42,27 @@ def read_text(path: Path) -> str:
         raise fault(path, line, f"is not UTF-8 (byte 0x{bad:02x}); save the file as UTF-8") from None
 
 
-def write_texts(texts: Mapping[Path, str]) -> None:
+def write_texts(texts: Mapping[Path, str], unfinished: Path | None = None) -> None:
     """Write UTF-8 files, each whole or not at all.
 
     Every text goes to a temporary name beside its target and is synced before the first rename, so a
-    full disk or an interruption leaves the old files. Raises UserError where a folder cannot be written
-    or a text cannot be encoded.
+    full disk or an interruption leaves the old files. Killed between two renames it leaves new files beside old ones;
+    the empty file ``unfinished`` then lies in the folder, as it does from before the first rename to after the last.
+    Raises UserError where a folder cannot be written or a text cannot be encoded.
     """
     staged = {path.with_name(f".{path.name}.{os.getpid()}.tmp"): path for path in texts}
     try:
         for temporary, path in staged.items():
             _write_synced(temporary, _encode(path, texts[path]))
+        if unfinished is not None:
+            _write_synced(unfinished, b"")
+            _sync_folder(unfinished.parent)
         for temporary, path in staged.items():
             os.replace(temporary, path)
         for folder in {path.parent for path in texts}:
             _sync_folder(folder)
+        if unfinished is not None:
+            unfinished.unlink()
     except OSError as error:
         # Writing to a full disk names no file; the files of one call lie together.
         raise fault(Path(error.filename or next(iter(texts))), None, f"cannot be written ({error.strerror})") from None
@@ -67,7 +73,12 @@ def write_texts(texts: Mapping[Path, str]) -> None:
 
 def write_json(path: Path, content: Any) -> None:
     """Write one JSON file, whole or not at all; UserError as for ``write_texts``."""
-    write_texts({path: json.dumps(content, indent=2, ensure_ascii=False) + "\n"})
+    write_texts({path: json_text(content)})
+
+
+def json_text(content: Any) -> str:
+    """JSON as our files hold it: readable, and every letter as it is."""
+    return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
 
 
 def file_digest(path: Path) -> str:

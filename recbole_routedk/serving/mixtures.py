@@ -13,6 +13,7 @@ from torch import Tensor
 
 from recbole_routedk.data.session import Session, first_items
 from recbole_routedk.errors import UserError
+from recbole_routedk.manifest import write_manifest
 from recbole_routedk.model.bundle_generator import BundleGenerator
 from recbole_routedk.model.generating import windows
 from recbole_routedk.model.language.student_model import StudentModel
@@ -38,12 +39,13 @@ def student_of(model: BundleGenerator) -> StudentModel:
 
 
 def save_experts(model: StudentModel, folder: Path) -> list[Path]:
-    """Write each expert as a PEFT folder ``folder/<expert>``; returns the folders."""
-    student = model.student
-    for index, expert in enumerate(student.experts):
-        start = model.prompts.start_ids
-        save_expert(folder / expert, student.fused, index, student.settings, start, student.name)
-    return [folder / expert for expert in student.experts]
+    """Write each expert as a PEFT folder ``folder/<expert>`` with its manifest; returns the folders."""
+    student, start = model.student, model.prompts.start_ids
+    places = [folder / expert for expert in student.experts]
+    for index, place in enumerate(places):
+        save_expert(place, student.fused, index, student.settings, start, student.name)
+        write_manifest(place)
+    return places
 
 
 @torch.no_grad()
@@ -85,9 +87,10 @@ def fold(model: StudentModel, gates: Tensor, into: StudentModel) -> None:
 
 
 def save_folded(folded: StudentModel, folder: Path) -> None:
-    """Write the one expert as a PEFT folder."""
+    """Write the one expert as a PEFT folder with its manifest."""
     student = folded.student
     save_expert(folder, student.fused, 0, student.settings, folded.prompts.start_ids, student.name)
+    write_manifest(folder)
 
 
 def load_folded(folded: StudentModel, folder: Path) -> None:
@@ -96,7 +99,7 @@ def load_folded(folded: StudentModel, folder: Path) -> None:
 
 
 def save_merged(folded: StudentModel, folder: Path) -> None:
-    """Add the one expert to the student's weights and write model and tokenizer as transformers saves them.
+    """Add the one expert to the student's weights; write model and tokenizer as transformers does, and a manifest.
 
     A merged adapter acts on all tokens, also on those that list the items, where an expert is off: an approximation.
     """
@@ -110,6 +113,7 @@ def save_merged(folded: StudentModel, folder: Path) -> None:
         merged = PeftModel.from_pretrained(student.model, str(adapter)).merge_and_unload()
         merged.save_pretrained(folder)
     student.tokenizer.save_pretrained(folder)
+    write_manifest(folder)
 
 
 @torch.no_grad()

@@ -22,6 +22,7 @@ from transformers import PreTrainedModel
 from transformers.pytorch_utils import Conv1D
 
 from recbole_routedk.errors import UserError
+from recbole_routedk.manifest import check_manifest
 from recbole_routedk.student.experts import FusedExpertLinear, GateBus
 from recbole_routedk.student.targets import AUTO, expert_layers, layer_number
 
@@ -160,6 +161,7 @@ def _read_adapter(folder: Path) -> tuple[LoraConfig, dict[str, Tensor]]:
     # Read here and not by PEFT, which asks the hub for what a folder lacks and unpickles older files.
     if not folder.is_dir():
         raise UserError(f"{folder}: no such folder")
+    check_manifest(folder)
     try:
         return LoraConfig.from_pretrained(str(folder)), load_file(folder / _WEIGHTS)
     except (OSError, ValueError, TypeError, SafetensorError) as error:

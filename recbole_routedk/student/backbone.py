@@ -21,6 +21,7 @@ from transformers.utils import logging as transformers_logging
 from recbole_routedk.cache import CACHE_VARIABLE, cache_folder
 from recbole_routedk.data.files import file_digest
 from recbole_routedk.errors import UserError
+from recbole_routedk.manifest import check_manifest
 
 logger = logging.getLogger(__name__)
 
@@ -47,7 +48,8 @@ def load_student(
     file, or ``owner/name`` on the Hugging Face hub, for which ``revision`` must pin a commit or tag.
 
     Raises:
-        UserError: nothing is found under ``spec``, a hub id has no revision, or it is no decoder-only model.
+        UserError: nothing is found under ``spec``, a hub id has no revision, it is no decoder-only model, or a file
+            of its folder is not the one that the folder's manifest names.
     """
     folder, hub_revision = _locate(spec, revision)
     try:
@@ -101,6 +103,7 @@ def _locate(spec: str, revision: str | None) -> tuple[str, str]:
             raise UserError(f"student: no GGUF file at {path}")
         return str(_dequantised(path)), "main"
     if path.is_dir():
+        check_manifest(path)
         return str(path), "main"
     looks_like_hub_id = spec.count("/") == 1 and not spec.startswith((".", "/", "~"))
     if not looks_like_hub_id:

@@ -139,6 +139,17 @@ def test_windows_line_ends_and_byte_order_mark_are_read(folder: Path) -> None:
     assert read_atomic(folder, "toy") == small()
 
 
+def test_files_of_two_writings_are_refused_until_they_are_written_again(folder: Path) -> None:
+    (folder / ".toy.unfinished").touch()  # as a killed writer leaves it; scripts/inject_kills.py kills real ones
+    with pytest.raises(UserError, match=r"\.toy\.unfinished: the files are not all of one writing"):
+        read_atomic(folder, "toy")
+
+    write_atomic(folder, "toy", small(), {"notes.txt": "of the same writing"})
+    assert read_atomic(folder, "toy") == small()
+    assert (folder / "notes.txt").read_text(encoding="utf-8") == "of the same writing"
+    assert len(list(folder.iterdir())) == 6
+
+
 ITEM = b"item_id:token\ttitle:token\tcategories:token\n9\tLamp\t\n2\tBulb\t\n"
 INTER = b"session_id:token\titem_id:token\tposition:float\nb\t9\t0\n"
 BUNDLE = b"bundle_id:token\tbundle_session:token\tbundle_items:token_seq\tintent:token\n"

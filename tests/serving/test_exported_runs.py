@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -82,6 +84,7 @@ def test_plain_peft_answers_the_same_with_each_adapter(
         plain = PeftModel.from_pretrained(base, str(folder / expert)).eval()
         wanted = ours(routed, prompt, torch.eye(3)[[index]])
         torch.testing.assert_close(theirs(plain, prompt), wanted, atol=1e-4, rtol=0)
+        assert_manifest_names(folder / expert, "adapter_config.json", "adapter_model.safetensors")
     assert told[0].startswith("Plain PEFT computes the same logits with each adapter on 3 training prompts")
 
 
@@ -103,6 +106,15 @@ def test_the_static_adapter_is_the_mixture_at_mean_gates(
     torch.testing.assert_close(theirs(plain, prompt), ours(routed, prompt, gates[None]), atol=1e-4, rtol=0)
     assert "means over the prompts of 10 training sessions: base " in told[0]
     assert_card_tells_all(folder)
+    assert_manifest_names(folder, "adapter_config.json", "adapter_model.safetensors")
+
+
+def assert_manifest_names(folder: Path, *files: str) -> None:
+    """These files, with the digests that they have."""
+    digests = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))["sha256"]
+    assert digests.keys() >= set(files)
+    for name, digest in digests.items():
+        assert hashlib.sha256((folder / name).read_bytes()).hexdigest() == digest
 
 
 def assert_card_tells_all(folder: Path) -> None:
@@ -136,6 +148,7 @@ def test_merged_weights_need_transformers_alone_and_say_what_they_lose(
     assert any("toy, test, 2 sessions" in line for line in told)
     assert any(line.startswith("| matchedf1 | ") for line in told)
     assert any("an approximation" in line for line in told)
+    assert_manifest_names(folder, "config.json", "model.safetensors", "tokenizer.json")
 
 
 def test_what_cannot_be_exported_is_told(run_folder: Path, toy_data: Path, tmp_path: Path) -> None:

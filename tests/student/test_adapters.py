@@ -14,6 +14,7 @@ from safetensors.torch import load_file, save_file
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from recbole_routedk.errors import UserError
+from recbole_routedk.manifest import write_manifest
 from recbole_routedk.student.adapters import LoraSettings, fuse_experts, load_expert, save_expert
 from recbole_routedk.student.backbone import Student
 from recbole_routedk.student.routed_student import RoutedStudent
@@ -85,6 +86,16 @@ def test_fresh_experts_change_nothing_and_start_as_peft_starts_them(
         off = tiny_student.model(input_ids=ids).logits
         bus.set(torch.tensor([[0.3, 0.7]], dtype=torch.float64))
         assert torch.equal(tiny_student.model(input_ids=ids).logits, off)
+
+
+def test_an_adapter_that_is_not_the_one_of_its_manifest_is_refused(routed: RoutedStudent, tmp_path: Path) -> None:
+    folder = saved(routed, 0, tmp_path / "adapter")
+    write_manifest(folder)
+    load_expert(folder, routed.fused, 0, SETTINGS)
+
+    saved(routed, 1, folder)
+    with pytest.raises(UserError, match=r"adapter_model\.safetensors: is damaged, or not the file that manifest\.json"):
+        load_expert(folder, routed.fused, 0, SETTINGS)
 
 
 def test_an_adapter_of_another_rank_or_alpha_is_refused(routed: RoutedStudent, tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from transformers import AutoModelForCausalLM, BertConfig, BertModel
 
 from recbole_routedk.cache import cache_folder
 from recbole_routedk.errors import UserError
+from recbole_routedk.manifest import write_manifest
 from recbole_routedk.student import backbone
 from recbole_routedk.student.backbone import EMBEDDED_ALIAS, load_student
 
@@ -36,6 +37,14 @@ def test_a_folder_is_loaded_frozen_and_for_evaluation(tiny_student_folder: Path)
     assert not student.model.training
     assert all(not weight.requires_grad and weight.dtype == torch.float64 for weight in student.model.parameters())
     assert student.tokenizer.pad_token_id is not None
+
+
+def test_a_folder_that_is_not_the_one_of_its_manifest_is_refused(tiny_student_folder: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(tiny_student_folder, tmp_path / "student")
+    write_manifest(folder)
+    (folder / "tokenizer.json").write_text("{}", encoding="utf-8")
+    with pytest.raises(UserError, match=r"tokenizer\.json: is damaged, or not the file that manifest"):
+        load_student(str(folder))
 
 
 @pytest.mark.parametrize(
