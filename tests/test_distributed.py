@@ -17,6 +17,7 @@ from together import TOY, Shared
 from toy import toy_splits
 
 from recbole_routedk import distributed
+from recbole_routedk.cli import dispatch
 from recbole_routedk.data.atomic import SplitSessions, read_atomic, write_atomic
 from recbole_routedk.errors import UserError
 from recbole_routedk.quick_start import run_recbole_routedk
@@ -178,6 +179,14 @@ def test_an_error_of_one_process_ends_all_and_is_told_once(both: Both) -> None:
     told = [line for line in both.ended.stderr.splitlines() if line.startswith("error:")]
     assert told == ["error: this process cannot answer"]
     assert not list(both.folder.rglob("Freq*/result.json"))
+
+
+def test_torchrun_is_for_training_alone(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "none")
+    monkeypatch.setenv("WORLD_SIZE", "1")
+
+    assert dispatch.main(["tune", "--model=RouteDK"]) == 2
+    assert capsys.readouterr().err.startswith("error: torchrun is for training: the command tune")
 
 
 @pytest.mark.parametrize(
