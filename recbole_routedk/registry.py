@@ -69,9 +69,10 @@ def dataset_folder(name: str, data_path: Path) -> Path:
     for root in roots:
         if (root / f"{name}.item").is_file():
             return root
+    known = dataset_names(data_path)
+    hint = " It ships with the source: leave out --data_path." if name in known else did_you_mean(name, known)
     raise UserError(
-        f"There is no data set {name!r}: {data_path / name / (name + '.item')} does not exist."
-        f"{did_you_mean(name, dataset_names(data_path))} "
+        f"There is no data set {name!r}: {data_path / name / (name + '.item')} does not exist.{hint} "
         "Make one from CSV files with 'python -m recbole_routedk convert', or set --data_path."
     )
 
