@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -60,3 +63,16 @@ def tiny_student_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         torch.manual_seed(0)
         LlamaForCausalLM(config).save_pretrained(folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def two_ray_workers() -> Iterator[None]:
+    """A Ray cluster on this machine that has room for two workers; what asks for one joins it."""
+    from recbole_routedk.ray_cluster import ray_package
+
+    ray = ray_package()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", os.pathsep.join(sys.path))  # workers import what tests hand them
+        ray.init(address="local", num_cpus=2, num_gpus=0, object_store_memory=100 << 20, log_to_driver=False)
+    yield
+    ray.shutdown()

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,7 @@ from recbole_routedk.distill.teachers.address import checked_address
 from recbole_routedk.distill.teachers.protocol import Identity, Task, Teacher, Usage, is_deterministic
 from recbole_routedk.errors import UserError
 from recbole_routedk.progress import progress_shown
+from recbole_routedk.ray_cluster import ray_cluster, ray_options
 
 if TYPE_CHECKING:
     from recbole_routedk.config import Config
@@ -51,6 +53,13 @@ Of this command alone:
                                       the price of each model
   --split=valid[,test]                ask about the sessions of these splits too, never showing their labels
   --store=FILE                        the store (default: <output_dir>/knowledge.sqlite), for every form above
+  --engine=local|ray                  ray asks by workers of a Ray cluster; the store is written here alone, and what a
+                                      killed worker had in hand is asked again; pip install 'recbole_routedk[ray]'
+  --workers=N                         of ray: so many teachers (default: one a GPU of the cluster, else one a CPU), each
+                                      with the settings above: teacher_concurrency and rate limits hold for each
+  --ray_address=HOST:PORT             of ray: the cluster to join (default: RAY_ADDRESS, else the one that `ray start`
+                                      left on this machine, else a new one on this machine); a key has to be in the
+                                      environment of its machines, it is never sent there
 
 A key to a paid service is read from the environment (OPENAI_API_KEY) and is never a setting.
 
@@ -106,6 +115,7 @@ class _Job:
         from recbole_routedk.config import Config
         from recbole_routedk.registry import model_settings
 
+        self._on_ray = ray_options(given)
         self.budget = _amount(given.pop("budget", None))
         self.splits = _splits(given.pop("split", ""))
         if "store" in given:
@@ -159,6 +169,19 @@ class _Job:
 
         return make_teacher(self.config, self.train)
 
+    def by_engine(self, teacher: Teacher) -> Teacher:
+        """Return the teacher, or one that asks it on the workers of ``cluster``."""
+        if self._on_ray is None:
+            return teacher
+        from recbole_routedk.distill.ray_distillation import RayTeacher
+
+        make = partial(_teacher_there, self.config.plain(), self.train)
+        return RayTeacher(teacher, make, self._on_ray, self.config["use_gpu"])
+
+    def cluster(self) -> AbstractContextManager[None]:
+        """The cluster to ask within, where the engine is Ray."""
+        return nullcontext() if self._on_ray is None else ray_cluster(self._on_ray)
+
     def endpoint(self) -> Identity | None:
         """The endpoint that is to be asked, found out without a key; None for a teacher that runs here."""
         config: Any = self.config
@@ -168,15 +191,24 @@ class _Job:
         return Identity(config["teacher"], config["teacher_model"], config["teacher_revision"] or "", address)
 
 
+def _teacher_there(plain: dict[str, Any], train: Sequence[LabelledSession]) -> Teacher:
+    """Make the teacher of a job on a worker."""
+    from recbole_routedk.config import Config
+    from recbole_routedk.distill.teachers.factory import make_teacher
+
+    return make_teacher(Config.from_plain(plain), train)
+
+
 def _distil(job: _Job) -> int:
     with RequestStore(job.store_path) as store:
-        teacher = job.teacher()
+        teacher = job.by_engine(job.teacher())
         price = price_of(teacher.identity, job.config["teacher_prices"])
         asked = teacher if job.budget is None else BudgetedTeacher(teacher, price, job.budget)
         metered = MeteredTeacher(StoredTeacher(asked, store))
         code, last = 0, ""
         try:
-            job.learn(metered)
+            with job.cluster():
+                job.learn(metered)
         except BudgetReachedError as error:
             code, last = BUDGET_REACHED, str(error)
         except KeyboardInterrupt:

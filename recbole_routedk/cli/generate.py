@@ -5,17 +5,21 @@ from __future__ import annotations
 import hashlib
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from recbole_routedk.cli.run import parse_settings
 from recbole_routedk.errors import UserError
+from recbole_routedk.ray_cluster import RayOptions, ray_cluster, ray_options, workers_of
 
 if TYPE_CHECKING:
     from recbole_routedk.serving.answering_files import Report
-    from recbole_routedk.serving.output import Output
+    from recbole_routedk.serving.output import Done, Output
+    from recbole_routedk.serving.ray_generation import AnsweringRun
     from recbole_routedk.serving.sources import SessionSource
+
+    Answering = Callable[[SessionSource, Output, Report, str], Done]
 
 HELP = """\
 Answers sessions with the model of a saved run. It needs the run folder alone.
@@ -30,6 +34,14 @@ Answers sessions with the model of a saved run. It needs the run folder alone.
   --intents                  name each bundle's intent, after the annotated training bundle that is most like it
   --batch_size=N             sessions answered at once (default: the run's eval_batch_size)
   --overwrite                replace an output file that is there
+  --engine=local|ray         ray answers on Ray Data: the same lines in the same order, and what a killed worker had in
+                             hand is done again. It needs --input and `pip install 'recbole_routedk[ray]'`. What one
+                             engine has begun the other one goes on with.
+  --workers=N                of ray: so many load the model and answer (default: one a GPU of the cluster, else one a
+                             CPU), each with one thread unless OMP_NUM_THREADS says otherwise
+  --ray_address=HOST:PORT    of ray: the cluster to join (default: RAY_ADDRESS, else the one that `ray start` left on
+                             this machine, else a new one on this machine). Its machines need this package and the
+                             folders of run and student; only the one of this command reads --input, writes --output.
   --title_field=A[,B]        columns of NAME.item that make the title (default: title, name, ...)
   --session_field, --item_field, --time_field    columns of NAME.inter
   --consensus_samples, --use_gpu, --data_path, ...     any setting of the run, replaced
@@ -65,24 +77,30 @@ def run(argv: Sequence[str]) -> int:
     own = {key: given.pop(key, "") for key in _OWN}
     intents, overwrite = (_flag(given.pop(key, "False"), key) for key in ("intents", "overwrite"))
     batch_size = _batch_size(own["batch_size"])
+    on_ray = ray_options(given)
+    if on_ray is not None and own["input"] in ("", "-"):
+        raise UserError("--engine=ray needs --input=FILE: a task that is done again reads the input again")
     source = _source(own)
 
+    import torch
+
     from recbole_routedk.measure import peak_memory_mib
-    from recbole_routedk.model.generating import WindowAnswerer
     from recbole_routedk.run_log import logging_to
-    from recbole_routedk.saved_run import load_generator
-    from recbole_routedk.serving.answering_files import answer_source
+    from recbole_routedk.saved_run import generator_config
+    from recbole_routedk.serving.ray_generation import AnsweringRun
 
     with logging_to(None, "WARNING"):
-        model = load_generator(folder, given)
-        size = batch_size or int(model.config["eval_batch_size"])
-        asked = {"run": _digest(Path(folder)), "settings": given, "intents": intents, "batch_size": size}
+        path = Path(folder).expanduser()
+        config = generator_config(path, given)
+        size = batch_size or int(config["eval_batch_size"])
+        run_there = AnsweringRun(path, Path.cwd(), given, size, intents)
+        answer = _here(run_there) if on_ray is None else _on_ray(run_there, on_ray, config["use_gpu"])
+        asked = {"run": _digest(path), "settings": given, "intents": intents, "batch_size": size}
         output = _output(own["output"], asked, overwrite)
+        device = torch.device("cpu") if on_ray else config["device"]
         before, started = output.done.sessions, time.perf_counter()
-        answerer = WindowAnswerer(model, size, intents)
-        title = f"{model.config['model']} answers"
         try:
-            done = answer_source(answerer, source, output, size, _reporter(source), title)
+            done = answer(source, output, _reporter(source), f"{config['model']} answers")
         except KeyboardInterrupt:
             _say(
                 f"stopped after {output.done.sessions} sessions" + ("; the same command goes on" * bool(own["output"]))
@@ -92,9 +110,30 @@ def run(argv: Sequence[str]) -> int:
     more = f" ({before} before)" if before else ""
     _say(
         f"{answered} sessions answered{more}, {done.bad} bad lines, {answered / max(seconds, 1e-9):.2f} sessions/s, "
-        f"peak memory {peak_memory_mib(model.device):.0f} MiB"
+        f"peak memory {peak_memory_mib(device):.0f} MiB"
     )
     return _SOME_BAD if done.bad else 0
+
+
+def _here(asked: AnsweringRun) -> Answering:
+    """Load the model, and answer in this process."""
+    from recbole_routedk.serving.answering_files import answer_source
+
+    answerer = asked.load()
+    return lambda source, output, report, title: answer_source(
+        answerer, source, output, asked.batch_size, report, title
+    )
+
+
+def _on_ray(asked: AnsweringRun, options: RayOptions, use_gpu: bool) -> Answering:
+    """Answer by the workers of a cluster."""
+    from recbole_routedk.serving.ray_generation import answer_source_on_ray
+
+    def answer(source: SessionSource, output: Output, report: Report, title: str) -> Done:
+        with ray_cluster(options):
+            return answer_source_on_ray(asked, source, output, workers_of(options, use_gpu), report, title)
+
+    return answer
 
 
 def _source(own: dict[str, str]) -> SessionSource:

@@ -75,6 +75,11 @@ class LocalTeacher:
         name = EMBEDDED_ALIAS if self._model == EMBEDDED_ALIAS else place.resolve().name
         return Identity("local", name, f"{files_fingerprint(place)}/{self._dtype}")
 
+    @property
+    def requests_at_once(self) -> int:
+        """How many requests are read ahead, to be sorted into batches."""
+        return _LOOK_AHEAD * self._batch_size
+
     def complete(self, requests: Iterable[Request]) -> Iterator[Response]:
         """Yield responses batch by batch; at most four batches are read ahead.
 
@@ -82,7 +87,7 @@ class LocalTeacher:
             UserError: the model cannot be loaded, or a batch does not fit into the device's memory.
         """
         source = iter(requests)
-        while ahead := list(islice(source, _LOOK_AHEAD * self._batch_size)):
+        while ahead := list(islice(source, self.requests_at_once)):
             prompts = []
             for request in ahead:
                 ids, failure = self._encoded(request)

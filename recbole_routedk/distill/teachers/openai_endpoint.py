@@ -33,6 +33,8 @@ _LIMIT_TURNS = 8
 _LOST_IN_A_ROW = 10
 """So many failed connections and server errors without an answer between them, and the endpoint counts as gone."""
 _QUOTED = 300
+_TURNS = 4
+"""Requests a slot of a block that is asked apart from others: more waste less time at its end."""
 
 
 class OpenAITeacher:
@@ -88,6 +90,11 @@ class OpenAITeacher:
     def identity(self) -> Identity:
         """The model at its endpoint; the key is no part of it."""
         return Identity("openai", self._model, self._revision, self._base_url)
+
+    @property
+    def requests_at_once(self) -> int:
+        """As many requests as keep all slots busy; a worker that is killed loses the answers to no more of them."""
+        return _TURNS * self._concurrency
 
     def complete(self, requests: Iterable[Request]) -> Iterator[Response]:
         """Yield responses as they arrive; at most ``concurrency`` requests are read and not yet answered.

@@ -21,7 +21,6 @@ from recbole_routedk.distill.statistical.teacher import StatisticalTeacher, fitt
 from recbole_routedk.distill.teachers.protocol import Identity, Request, Response, Task
 
 _TASKS = (Task.BUNDLES, Task.CAUSES, Task.RULES, Task.THOUGHT)
-_CHUNK = 64  # requests that are thought about at once: much faster than one by one
 
 
 class StatisticalCompletion:
@@ -30,6 +29,9 @@ class StatisticalCompletion:
     It answers about a session of ``train`` (same id and titles) without that session's fold, about any other
     session with all it knows. Answers do not depend on sampling, seed or sample index of a request.
     """
+
+    requests_at_once = 64
+    """Requests that are thought about together: much faster than one by one."""
 
     def __init__(self, train: Sequence[LabelledSession], seed: int) -> None:
         """Nothing is learnt yet."""
@@ -52,7 +54,7 @@ class StatisticalCompletion:
     def complete(self, requests: Iterable[Request]) -> Iterator[Response]:
         """Yield a response a request, in order, read in chunks."""
         iterator = iter(requests)
-        while chunk := list(islice(iterator, _CHUNK)):
+        while chunk := list(islice(iterator, self.requests_at_once)):
             thoughts = self._thoughts([request for request in chunk if request.task in (Task.THOUGHT, Task.BUNDLES)])
             for request in chunk:
                 if not request.case.labelled:
