@@ -13,6 +13,8 @@ PYTHON ?= python3
 OLDEST_PYTHON ?= python3.10
 VENV ?= .venv
 TORCH ?= auto
+# Not empty, as in CI: what is installed is what requirements/ci*.txt have hashes of (scripts/pin_requirements.py).
+PINNED ?=
 # A constraints file for every pip install; test-oldest and test-newest set it.
 CONSTRAINTS ?=
 
@@ -40,13 +42,19 @@ lint: install
 
 install: $(STAMP)
 
-$(STAMP): setup.cfg requirements/no-deps.txt scripts/install_torch.py $(CONSTRAINTS)
+$(STAMP): setup.cfg requirements/no-deps.txt scripts/install_torch.py $(CONSTRAINTS) $(if $(PINNED),$(wildcard requirements/ci*.txt))
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info < (3, 14))' \
 	  || { echo 'recbole_routedk needs Python 3.10 to 3.13: PYTHON=python3.12 make install' >&2; exit 1; }
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); exit 1; }
+ifeq ($(PINNED),)
 	$(BIN)/python scripts/install_torch.py --build $(TORCH) $(CONSTRAIN)
 	$(PIP) install --no-compile $(CONSTRAIN) -e '.[dev]'
 	$(PIP) install --no-compile --no-deps -r requirements/no-deps.txt
+else
+	$(BIN)/python scripts/install_torch.py --build $(TORCH) --pinned requirements
+	$(PIP) install --no-compile --no-deps --require-hashes -r requirements/ci.txt
+	$(PIP) install --no-compile --no-deps --no-build-isolation -e .
+endif
 	touch $@
 
 # A new make, so that VENV and what hangs on it are read anew.

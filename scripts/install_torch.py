@@ -68,14 +68,14 @@ def needs_cuda_packages() -> bool:
     return any(name.startswith(("nvidia-", "cuda-")) for name in names)
 
 
-def install_cpu_wheel(requirement: str, constraints: list[str]) -> bool:
-    """Installs a CPU wheel from pip's find-links, else PyTorch's CPU index; False when neither has one."""
+def install_cpu_wheel(wanted: list[str]) -> bool:
+    """Installs a CPU wheel from pip's find-links, else PyTorch's CPU index; False when neither has the wanted one."""
     before = installed_version()
     for source in (["--no-index"], ["--index-url", CPU_INDEX]):
-        print(f"looking for a CPU wheel of {requirement}: pip install {' '.join(source)}", flush=True)
+        print(f"looking for a CPU wheel: pip install {' '.join((*source, *wanted))}", flush=True)
         # --no-deps: a CUDA wheel that lies in such a folder is refused before it pulls its gigabytes in.
         # --no-compile: Python compiles the few modules that are used, on their first import.
-        if not pip("install", "--no-compile", "--no-deps", *source, *constraints, requirement):
+        if not pip("install", "--no-compile", "--no-deps", *source, *wanted):
             continue
         if installed_version() == before or not needs_cuda_packages():
             return True
@@ -89,16 +89,19 @@ def main(argv: list[str] | None = None) -> int:
     build_help = "auto: cuda with an NVIDIA GPU, else cpu"
     parser.add_argument("--build", choices=("auto", "cpu", "cuda"), default="auto", help=build_help)
     parser.add_argument("--constraint", metavar="FILE", help="a pip constraints file")
+    parser.add_argument("--pinned", metavar="FOLDER", help="only what ci-torch-BUILD.txt in there has hashes of")
     options = parser.parse_args(argv)
     requirement = torch_requirement()
-    constraints = ["--constraint", options.constraint] if options.constraint else []
+    wanted = [*(["--constraint", options.constraint] if options.constraint else []), requirement]
     build = options.build
     if build == "auto":
         # Only on Linux does the index's default build carry CUDA.
         build = "cuda" if platform.system() != "Linux" or has_nvidia_gpu() else "cpu"
+    if options.pinned:
+        wanted = ["--no-deps", "--require-hashes", "--requirement", f"{options.pinned}/ci-torch-{build}.txt"]
     if build == "cuda":
-        return 0 if pip("install", *constraints, requirement) else 1
-    if install_cpu_wheel(requirement, constraints):
+        return 0 if pip("install", "--no-compile", *wanted) else 1
+    if install_cpu_wheel(wanted):
         return 0
     facts = {"python": platform.python_version(), "system": platform.system(), "machine": platform.machine()}
     print(ADVICE.format(requirement=requirement, index=CPU_INDEX, **facts), file=sys.stderr)

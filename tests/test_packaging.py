@@ -12,6 +12,9 @@ from importlib import import_module, metadata
 from pathlib import Path
 
 import pytest
+from packaging.markers import Marker
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 import recbole_routedk
 
@@ -42,7 +45,8 @@ def options() -> configparser.ConfigParser:
 def requirements(text: str) -> dict[str, str]:
     """`name -> version range` of the lines that name a package."""
     lines = (line.strip() for line in text.splitlines())
-    found = (re.fullmatch(r"([A-Za-z0-9_-]+)([<>=].*)", line) for line in lines if not line.startswith("#"))
+    named = r"([A-Za-z0-9_-]+)(?:\[\w+\])?([<>=].*)"
+    found = (re.fullmatch(named, line) for line in lines if not line.startswith("#"))
     return {match[1].lower(): match[2] for match in found if match}
 
 
@@ -74,7 +78,8 @@ def test_the_console_script_is_a_function(wheel: zipfile.ZipFile) -> None:
 
 
 def test_oldest_and_newest_are_the_ends_of_the_ranges(options: configparser.ConfigParser) -> None:
-    ranges = requirements(options["options"]["install_requires"] + options["options.extras_require"]["openai"])
+    extras = options["options.extras_require"]
+    ranges = requirements("\n".join([options["options"]["install_requires"], extras["openai"], extras["ray"]]))
     oldest = requirements((ROOT / "constraints" / "oldest.txt").read_text(encoding="utf-8"))
     newest = requirements((ROOT / "constraints" / "newest.txt").read_text(encoding="utf-8"))
     assert ranges.keys() == oldest.keys() == newest.keys()
@@ -87,6 +92,35 @@ def test_oldest_and_newest_are_the_ends_of_the_ranges(options: configparser.Conf
         # No untested minor version lies between the newest tested one and the bound.
         step = len(upper_parts) - 1
         assert (*newest_parts[:step], newest_parts[step] + 1) == upper_parts, name
+
+
+def test_ci_installs_by_hash_what_the_ranges_allow_on_every_python(options: configparser.ConfigParser) -> None:
+    texts = [options["options"]["install_requires"], options["options.extras_require"]["dev"]]  # with openai and test
+    texts.append((ROOT / "requirements" / "no-deps.txt").read_text(encoding="utf-8"))
+    wanted = [Requirement(line) for line in re.findall(r"^\s*([^\s#].*)", "\n".join(texts), re.M)]
+    for kind in ("cpu", "cuda"):
+        for python in ("3.10", "3.11", "3.12", "3.13"):
+            machine = {"python_version": python, "python_full_version": f"{python}.5", "sys_platform": "linux"}
+            pinned = pins("ci.txt", machine) | pins(f"ci-torch-{kind}.txt", machine)
+            for each in wanted:
+                version = pinned[canonicalize_name(each.name)]
+                assert each.specifier.contains(version), f"{each}: pin {version}, run scripts/pin_requirements.py"
+
+
+def pins(file: str, machine: dict[str, str]) -> dict[str, str]:
+    """The version of every package that a list with hashes gives to a machine."""
+    text = (ROOT / "requirements" / file).read_text(encoding="utf-8")
+    found = {}
+    for requirement, hashes in re.findall(r"^([a-z].*?) \\\n((?:    --hash=sha256:[0-9a-f]{64}.*\n)+)", text, re.M):
+        name, _, version = requirement.partition(";")[0].strip().partition("==")
+        marker = requirement.partition(";")[2]
+        if not marker or Marker(marker).evaluate(machine):
+            assert name not in found, f"{file} has two versions of {name}"
+            found[name] = version
+            assert hashes
+    assert len(found) > 0
+    assert all(line.startswith(("#", "    --hash=")) or line.endswith("\\") for line in text.splitlines())
+    return found
 
 
 def numbers(version: str) -> tuple[int, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import subprocess
 import sys
@@ -85,6 +86,21 @@ def test_a_cuda_wheel_is_refused_with_advice(environment: Environment) -> None:
     assert environment.torch_version() == ""
     assert "No CPU build of torch>=" in answer.stderr
     assert "TORCH=cuda make install" in answer.stderr
+
+
+def test_only_a_wheel_with_the_pinned_hash_is_taken(environment: Environment, tmp_path: Path) -> None:
+    environment.add_wheel("2.13.0+cpu")
+    raw = next(environment.wheels.iterdir()).read_bytes()
+    pins = tmp_path / "ci-torch-cpu.txt"
+
+    pins.write_text(f"torch==2.13.0+cpu --hash=sha256:{hashlib.sha256(raw + b'.').hexdigest()}\n", encoding="utf-8")
+    answer = environment.install_torch("--pinned", str(tmp_path))
+    assert answer.returncode == 1
+    assert "No CPU build of torch>=" in answer.stderr
+
+    pins.write_text(f"torch==2.13.0+cpu --hash=sha256:{hashlib.sha256(raw).hexdigest()}\n", encoding="utf-8")
+    assert environment.install_torch("--pinned", str(tmp_path)).returncode == 0
+    assert environment.torch_version() == "2.13.0+cpu"
 
 
 def test_a_constraint_picks_the_version(environment: Environment, tmp_path: Path) -> None:
