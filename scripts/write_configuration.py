@@ -101,7 +101,8 @@ def _grouped(path: Path) -> Iterator[str]:
 
 
 def _groups(path: Path) -> Iterator[tuple[str, list[str]]]:
-    heading, keys, fresh = "", [], True
+    keys: list[str] = []
+    heading, fresh = "", True
     for line in path.read_text(encoding="utf-8").splitlines():
         if line.startswith("# ") and fresh:
             if keys:

@@ -14,7 +14,7 @@ import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -38,6 +38,7 @@ SMALL = f"--student=STUDENT --consensus_samples=2 --first_adapted_layer=0 --titl
 RUN = {
     "python run_recbole_routedk.py --help": "",
     "python -m recbole_routedk convert --input=sessions.jsonl --name=my-shop": "",
+    "python -m recbole_routedk doctor --model=RouteDK --dataset=my-shop": "--student=STUDENT",
     "python -m recbole_routedk run --model=RouteDK --dataset=my-shop --run_name=first": SMALL,
     "python -m recbole_routedk generate --run=output/my-shop/RouteDK/first --input=new.jsonl --output=bundles.jsonl "
     "--intents": "",
@@ -48,6 +49,8 @@ RUN = {
     "python -m recbole_routedk evaluate --dataset=my-shop "
     "--predictions=output/my-shop/RouteDK/first/predictions_test.json": "",
     "python -m recbole_routedk export --run=output/my-shop/RouteDK/first --output=my-shop-lora --format=static": "",
+    "python -c \"import json; [print(json.dumps(session)) for session in json.load(open('array.json'))]\" "
+    "> array.jsonl": "",
     "python -m recbole_routedk convert --input=pantry": "",
     "python -m recbole_routedk run --model=TitleCluster --dataset=pantry": QUIET,
     "python -m recbole_routedk convert --input=bundle_recommendation/dataset/electronic --name=electronic": "",
@@ -173,38 +176,33 @@ READ: dict[str, tuple[Callable[[list[str]], None], str]] = {
 _fitted = lru_cache(maxsize=4)(fitted_teacher)
 
 
-@pytest.fixture(autouse=True)
-def fitted_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the embedded teacher learn once from the same sessions, whatever command asks for it."""
-
-    def fitted(train: Sequence[LabelledSession], seed: int) -> StatisticalTeacher:
-        return _fitted(tuple(train), seed)
-
-    monkeypatch.setattr(statistical, "fitted_teacher", fitted)
-
-
-@pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory, tiny_student_folder: Path) -> Iterator[Path]:
+@pytest.fixture
+def place(tmp_path: Path, tiny_student_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder as users have one: a checkout's YAML and examples, and their own data."""
-    folder = tmp_path_factory.mktemp("place")
-    shutil.copytree(ROOT / "properties", folder / "properties")
-    shutil.copytree(ROOT / "examples" / "extend", folder / "examples" / "extend")
+    shutil.copytree(ROOT / "properties", tmp_path / "properties")
+    shutil.copytree(ROOT / "examples" / "extend", tmp_path / "examples" / "extend")
     whole = read_atomic(shipped_datasets() / "bundle-mini", "bundle-mini")
-    small = SplitSessions(whole.train[:12], whole.valid[:3], whole.test[:4])
-    write_atomic(folder / "dataset" / "bundle-mini", "bundle-mini", small)
-    write_lines(folder, [*small.train, *small.valid, *small.test])
+    small = SplitSessions(whole.train[:9], whole.valid[:2], whole.test[:2])
+    write_atomic(tmp_path / "dataset" / "bundle-mini", "bundle-mini", small)
+    write_lines(tmp_path, [*small.train, *small.valid, *small.test])
     for name in ("pantry", "bundle_recommendation/dataset/electronic"):
-        write_csv(folder / name, whole.train[12:26])
-    (folder / "yoochoose").mkdir()
-    (folder / "yoochoose" / "yoochoose.inter").write_text("session_id:token\titem_id:token\n1\ta\n1\tb\n2\tb\n")
-    (folder / "yoochoose" / "yoochoose.item").write_text("item_id:token\tlabel:token_seq\na\tTea pot\nb\tTea cup\n")
-    (folder / "student").symlink_to(tiny_student_folder)
-    before, path = Path.cwd(), [*sys.path]
-    os.chdir(folder)
-    yield folder
-    os.chdir(before)
-    os.environ.pop(PLUGINS_VARIABLE, None)
-    sys.path[:] = path
+        write_csv(tmp_path / name, whole.train[12:24])
+    (tmp_path / "yoochoose").mkdir()
+    (tmp_path / "yoochoose" / "yoochoose.inter").write_text("session_id:token\titem_id:token\n1\ta\n1\tb\n2\tb\n")
+    (tmp_path / "yoochoose" / "yoochoose.item").write_text("item_id:token\tlabel:token_seq\na\tTea pot\nb\tTea cup\n")
+    (tmp_path / "array.json").write_text('[["Tea pot", "Tea cup"]]', encoding="utf-8")
+    (tmp_path / "student").symlink_to(tiny_student_folder)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    monkeypatch.setenv(PLUGINS_VARIABLE, "")  # a command sets it
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-nobody-is-asked-in-a-dry-run")
+    # The embedded teacher learns once from the same sessions, whatever command asks for it.
+    monkeypatch.setattr(statistical, "fitted_teacher", fitted_once)
+    return tmp_path
+
+
+def fitted_once(train: Sequence[LabelledSession], seed: int) -> StatisticalTeacher:
+    return _fitted(tuple(train), seed)
 
 
 def write_lines(folder: Path, sessions: list[LabelledSession]) -> None:
@@ -265,40 +263,36 @@ def test_every_block_says_what_it_is() -> None:
     assert {language for _, language in told} <= {"bash", "json", "mermaid", "python", "text", "yaml"}
 
 
-@pytest.mark.parametrize("command", RUN)
-def test_it_runs(command: str, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
-    if command.startswith("export "):
-        name, _, value = command.removeprefix("export ").partition("=")
-        os.environ[name] = value
-        return
-    if "--teacher=openai" in command:
-        monkeypatch.setenv("OPENAI_API_KEY", "sk-nobody-is-asked-in-a-dry-run")
-    added = RUN[command].replace("STUDENT", str(place / "student")).split()
-    assert main([*program_words(command), *added]) == 0
+def test_every_command_runs_or_is_read(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """One test, since commands need what others before them have left."""
+    for command, added in RUN.items():
+        run(command, added.replace("STUDENT", str(place / "student")).split())
 
-
-def test_what_the_three_commands_leave(place: Path) -> None:
     first, second = [json.loads(line) for line in Path("bundles.jsonl").read_text(encoding="utf-8").splitlines()]
-    assert first["session_id"] == "session-1"
+    assert (first["line"], first["session_id"]) == (1, "session-1")
     assert (second["line"], second["session_id"]) == (2, "visit-7")
     assert sorted(item["item_id"] for item in second["bundles"][0]["items"]) == ["p1", "p2"]
     assert second["bundles"][0]["intent"]
     assert sum(second["gates"].values()) == pytest.approx(1, abs=1e-5)
+    assert Path("array.jsonl").read_text(encoding="utf-8") == '["Tea pot", "Tea cup"]\n'
 
-
-def test_the_python_of_the_page_runs(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (shown,) = [text for language, text in blocks(ROOT / "docs" / "getting-started.md") if language == "python"]
-
+    capsys.readouterr()
     exec(compile(shown, "getting-started.md", "exec"), {})
+    assert re.fullmatch(r"\[\['.*', '.*'\]\] \('.*',\) [01]\.\d+\n", capsys.readouterr().out)
 
-    assert "Aluminium travel tripod" in capsys.readouterr().out
+    for command, (read, reason) in READ.items():
+        words = program_words(command)
+        assert reason
+        read(words[1:] if read is read_run else words)
 
 
-@pytest.mark.parametrize("command", READ)
-def test_it_is_read(command: str, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    read, reason = READ[command]
-    assert reason
-    monkeypatch.setenv("OPENAI_API_KEY", "sk-nobody-is-asked-in-a-dry-run")
-    words = program_words(command)
-    read(words[1:] if read is read_run else words)
+def run(command: str, added: list[str]) -> None:
+    """Run a command with some words more."""
+    if command.startswith("export "):
+        name, _, value = command.removeprefix("export ").partition("=")
+        os.environ[name] = value
+    elif command.startswith("python -c "):
+        subprocess.run(command.replace("python", shlex.quote(sys.executable), 1), shell=True, check=True)
+    else:
+        assert main([*program_words(command), *added]) == 0, command

@@ -29,7 +29,7 @@ def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder to work in with some sessions of bundle-mini as data set "shop", and the examples as plug-ins."""
     whole = read_atomic(shipped_datasets() / "bundle-mini", "bundle-mini")
     write_atomic(
-        tmp_path / "dataset" / "shop", "shop", SplitSessions(whole.train[:30], whole.valid[:3], whole.test[:6])
+        tmp_path / "dataset" / "shop", "shop", SplitSessions(whole.train[:20], whole.valid[:3], whole.test[:4])
     )
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv(PLUGINS_VARIABLE, str(EXTEND))
@@ -103,7 +103,7 @@ def test_the_teacher_and_the_router_in_routedk(
     run("--model=RouteDK", f"--student={tiny_student_folder}", *quick, *given)
 
     told = json.loads(Path("output/shop/RouteDK/tried/sessions_test.json").read_text(encoding="utf-8"))
-    assert len(told) == 6
+    assert len(told) == 4
     for session in told.values():
         assert sum(session["gates"]) == pytest.approx(1, abs=1e-5)
         assert min(session["gates"]) >= 0.6 / 3 - 1e-6
