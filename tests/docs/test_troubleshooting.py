@@ -43,6 +43,7 @@ def stopped_run() -> None:
 
 
 def moved_data() -> None:
+    stopped_run()
     splits = toy_splits()
     write_atomic(Path("moved/toy"), "toy", type(splits)(splits.train[:9], splits.valid, splits.test))
 
@@ -83,7 +84,7 @@ CASES = {
         before=stopped_run,
     ),
     "The data changed after the training": Case(
-        "run --checkpoint=output/toy/Freq/stopped --data_path=moved", before=lambda: (stopped_run(), moved_data())
+        "run --checkpoint=output/toy/Freq/stopped --data_path=moved", before=moved_data
     ),
     "A damaged checkpoint": Case("run --checkpoint=damaged", before=damaged_run),
     "Some runs failed": Case(

@@ -1,18 +1,15 @@
-"""The pictures as a reader has them: opened in Chromium, in a light and in a dark page."""
+"""The pictures of docs/ as a reader has them: opened in Chromium, in a light and in a dark page."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from chromium import find_chromium
 from playwright.sync_api import Browser, sync_playwright
 
-ROOT = Path(__file__).parents[2]
-sys.path.append(str(ROOT / "tests" / "report"))
-from chromium import find_chromium  # noqa: E402
-
+DOCS = Path(__file__).parents[2] / "docs"
 LOOK = """() => {
   const shapes = [...document.querySelectorAll('rect')];
   const light = colour => {
@@ -52,7 +49,7 @@ def browser() -> Iterator[Browser]:
 def test_every_word_is_readable(browser: Browser, name: str, scheme: str) -> None:
     page = browser.new_context(color_scheme=scheme, viewport={"width": 900, "height": 900}).new_page()  # type: ignore[arg-type]
     page.set_default_timeout(120_000)
-    page.goto((ROOT / "docs" / name).as_uri())
+    page.goto((DOCS / name).as_uri())
 
     seen = page.evaluate(LOOK)
 
