@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from toy import toy_splits
 
+from recbole_routedk.cli.run import help_text
 from recbole_routedk.config import Config
 from recbole_routedk.data.atomic import write_atomic
 from recbole_routedk.errors import UserError
@@ -59,11 +60,15 @@ def test_settings_of_a_data_set_may_lie_there(own: Path, tmp_path: Path) -> None
 
 
 def test_a_router_of_your_own_has_settings_of_its_own(own: Path, tmp_path: Path) -> None:
-    write(own, {"router/loud.yaml": "router_class: loud:Loud\nrouter_volume: 2 # (int, from 1) how loud\n"})
+    text = "# loud: for noise.\nrouter_class: loud:Loud\nrouter_volume: 2 # (int, from 1) how loud\n"
+    write(own, {"router/loud.yaml": text})
     write_atomic(tmp_path / "data" / "toy", "toy", toy_splits())
     given = {"data_path": str(tmp_path / "data"), "router": "loud", "router_volume": 5}
 
     assert Config("RouteDK", "toy", config_dict=given)["router_volume"] == 5
+    told = " ".join(help_text().split())
+    assert "loud for noise. softmax every expert" in told
+    assert "--router_volume=2 a whole number, at least 1: how loud [loud]" in told
     # A baseline beside it has no router, and takes the settings of one for its companion's.
     assert "router_volume" not in Config("FirstTwo", "toy", config_dict=given, companions=["RouteDK"]).settings
     with pytest.raises(UserError, match="no setting 'router_volume'"):

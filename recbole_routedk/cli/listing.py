@@ -11,7 +11,7 @@ from typing import Any
 from recbole_routedk.config import shared_schema, shared_setting
 from recbole_routedk.config_schema import Schema, Setting, read_schema
 from recbole_routedk.literals import properties_folder
-from recbole_routedk.plugins import first_comment, plugin_files
+from recbole_routedk.plugins import first_comment, plugin_about, plugin_files, plugin_names, plugin_schema
 from recbole_routedk.registry import (
     about_model,
     about_teacher,
@@ -59,6 +59,9 @@ def setting_lines(model: str | None = None) -> list[str]:
     lines += ["", "Settings of teachers (--teacher, --answered_by)"]
     lines += [_entry(name, about_teacher(name)) for name in teachers]
     lines += _of_several(teachers, True, {})
+    routers = {name: plugin_schema("router", name) for name in plugin_names("router")}
+    lines += ["", "Routers of RouteDK (--router)", *(_entry(name, plugin_about("router", name)) for name in routers)]
+    lines += _of_several(routers, True, {})
     others = [key for key in shared_schema() if key not in ours]
     told = ", ".join(others)
     lines += ["", "RecBole's other settings, which keep their meaning and default there", *_wrapped(told, "  ")]
