@@ -34,6 +34,18 @@ def toy_models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(plugins, "properties_folder", lambda: folder.parent)
 
 
+@pytest.fixture
+def one_teacher(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the embedded teacher learn once from the same sessions: most runs of a folder of tests share theirs."""
+    from fitted_teachers import fitted_once
+
+    from recbole_routedk.distill.teachers import statistical
+    from recbole_routedk.model.statistical import teacher
+
+    monkeypatch.setattr(statistical, "fitted_teacher", fitted_once)
+    monkeypatch.setattr(teacher, "fitted_teacher", fitted_once)
+
+
 @pytest.fixture(scope="session")
 def tiny_student_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A saved two-layer Llama with random weights and the tokenizer of the embedded student."""

@@ -8,6 +8,11 @@ import pytest
 from contract_runs import Runs
 
 
+@pytest.fixture(autouse=True)
+def everywhere(one_teacher: None) -> None:
+    """Every test here has the shared teacher."""
+
+
 @pytest.fixture(scope="session")
 def runs(tmp_path_factory: pytest.TempPathFactory, tiny_student_folder: Path) -> Runs:
     """All runs of this session."""

@@ -2,29 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import pytest
 from small_run import run, small_splits, write_small
 
-from recbole_routedk.data.session import LabelledSession
-from recbole_routedk.distill.statistical.teacher import StatisticalTeacher, fitted_teacher
-from recbole_routedk.distill.teachers import statistical
-
-_fitted = lru_cache(maxsize=8)(fitted_teacher)
-
 
 @pytest.fixture(autouse=True)
-def fitted_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the embedded teacher learn once from the same sessions: nearly all runs here share their training split."""
-
-    def fitted(train: Sequence[LabelledSession], seed: int) -> StatisticalTeacher:
-        return _fitted(tuple(train), seed)
-
-    monkeypatch.setattr(statistical, "fitted_teacher", fitted)
+def everywhere(one_teacher: None) -> None:
+    """Every test here has the shared teacher."""
 
 
 @pytest.fixture
