@@ -39,6 +39,8 @@ class AICL(DemonstratedModel):
     is left out: a question, or all that stands before the target session.
     """
 
+    goes_on = True
+
     def __init__(self, config: Any, dataset: Any) -> None:
         super().__init__(config, dataset, 1)
         self._learnt: dict[Session, Talk] = {}

@@ -28,12 +28,14 @@ class PromptedModel(BundleGenerator):
 
     gradient_trained = False
     named_settings: tuple[str, ...] = ("answered_by",)
+    goes_on = False
+    """Whether a talk has more than one question."""
 
     def __init__(self, config: Any, dataset: Any) -> None:
         super().__init__(config, dataset)
         self.respondent: Respondent
         if config["answered_by"] == STUDENT:
-            own = StudentRespondent(config)
+            own = StudentRespondent(config, self.goes_on)
             self.student = own.student  # so that it moves to the device with the model
             self.respondent = own
         else:

@@ -22,6 +22,7 @@ from recbole_routedk.student.adapters import LoraSettings
 from recbole_routedk.student.backbone import load_student
 from recbole_routedk.student.consensus import agreed, paired_groups
 from recbole_routedk.student.decoding import Alphabet, SamplingSettings, decode_constrained, decode_free
+from recbole_routedk.student.read_rows import ReadRows
 from recbole_routedk.student.routed_student import Prefill, RoutedStudent
 
 logger = getLogger(__name__)
@@ -45,8 +46,11 @@ _PAIR_SHARES = (0.5, 0.375, 0.25)
 class StudentRespondent:
     """Asks the student as it is; ``decoding: constrained`` writes only valid answers, ``free`` any text."""
 
-    def __init__(self, config: Any) -> None:
-        """Load the student; UserError where there is none, or it cannot be read in steps."""
+    def __init__(self, config: Any, goes_on: bool = False) -> None:
+        """Load the student; UserError where there is none, or it cannot be read in steps.
+
+        ``goes_on``: talks have several questions, so what was read of them is kept for the next one.
+        """
         loaded = load_student(config["student"], revision=config["student_revision"])
         self._tokenizer = loaded.tokenizer
         self._chat = ConversationEncoder(loaded.tokenizer)
@@ -56,6 +60,7 @@ class StudentRespondent:
         self._end = self._end_of_turn()
         self._context = getattr(loaded.model.config.get_text_config(), "max_position_embeddings", None)
         self._said: dict[tuple[int, ...], str] = {}
+        self._read_rows = ReadRows() if goes_on else None
 
     def bundles(self, talks: Sequence[Talk], sessions: Sequence[Session], final: bool = True) -> list[Reply]:
         """Answer talks about bundles; the answers that count are drawn ``consensus_samples`` times."""
@@ -111,8 +116,8 @@ class StudentRespondent:
     def _in_batches(
         self, rows: Sequence[Sequence[int]], answer: Callable[[Sequence[int]], Sequence[Value]], title: str
     ) -> list[Value]:
-        """Let ``answer`` give the values of the rows at some places, of about the same length, at a time."""
-        order = sorted(range(len(rows)), key=lambda place: (len(rows[place]), place))
+        """Let ``answer`` give the values of the rows at some places, with about as much to read, at a time."""
+        order = sorted(range(len(rows)), key=lambda place: (len(rows[place]) - len(self._known(rows[place])), place))
         size = self._config["student_batch_size"]
         values: dict[int, Value] = {}
         with torch.no_grad(), progress_bar(len(rows), title, "talk", self._config["show_progress"]) as bar:
@@ -123,12 +128,27 @@ class StudentRespondent:
         return [values[place] for place in range(len(rows))]
 
     def _read(self, rows: Sequence[Sequence[int]]) -> tuple[Prefill, Tensor]:
-        """Read rows of tokens; what all begin with is read once. Returns the hidden states of the last tokens too."""
-        shared = _shared_length(rows)
-        prefill = self.student.read_prefix([rows[0][:shared]])
-        prefill = prefill.repeat(len(rows)) if len(rows) > 1 else prefill
-        ids, mask = self.student.pad_left([row[shared:] for row in rows])
-        return prefill, self.student.extend(prefill, ids, mask, self._gates(len(rows)))[:, -1]
+        """Read rows of tokens; what all begin with is read once, and what was read before is not read again.
+
+        Returns the hidden states of the last tokens too.
+        """
+        starts = [self._known(row) for row in rows]
+        if self._read_rows is not None and any(starts):
+            prefill = self._read_rows.prefill(starts, self.student.hidden_size)
+        else:
+            shared = _shared_length(rows)
+            starts = [tuple(row[:shared]) for row in rows]
+            prefill = self.student.read_prefix(starts[:1])
+            prefill = prefill.repeat(len(rows)) if len(rows) > 1 else prefill
+        ids, mask = self.student.pad_left([row[len(start) :] for row, start in zip(rows, starts, strict=True)])
+        hidden = self.student.extend(prefill, ids, mask, self._gates(len(rows)))[:, -1]
+        if self._read_rows is not None:
+            self._read_rows.keep(rows, prefill)
+        return prefill, hidden
+
+    def _known(self, row: Sequence[int]) -> tuple[int, ...]:
+        """How the row begins that was read before."""
+        return self._read_rows.longest(row) if self._read_rows is not None else ()
 
     def _gates(self, rows: int) -> Tensor:
         return torch.zeros(rows, 0, device=self.student.model.device)

@@ -12,7 +12,9 @@ from small_run import predictions, write_small
 
 from recbole_routedk.data.atomic import SplitSessions
 from recbole_routedk.distill.teachers.protocol import Request, Task
+from recbole_routedk.model.language.student_respondent import StudentRespondent
 from recbole_routedk.quick_start import load_data_and_model
+from recbole_routedk.student.routed_student import RoutedStudent
 
 CAMPING = session("camping", "Dome tent", "Sleeping bag", "Phone case", "Phone charger", "Novel")
 KITCHEN = session("kitchen", "Frying pan", "Chef knife", "Cutting board")
@@ -165,6 +167,29 @@ def test_the_student_holds_the_talk_too(small_data: Path, tiny_student_folder: P
         for own, g in zip(sessions, model.predict_bundles(sessions), strict=True)
     }
     assert again == predictions(result)
+
+
+def counted(student: RoutedStudent) -> list[int]:
+    """The tokens of every pass through the student from now on."""
+    passes: list[int] = []
+    student._decoder.register_forward_hook(
+        lambda _, __, given, ___: passes.append(given["input_ids"].numel()), with_kwargs=True
+    )
+    return passes
+
+
+def test_what_was_said_is_not_read_again(shop: Path, tiny_student_folder: Path) -> None:
+    settings: dict[str, Any] = {"student": str(tiny_student_folder), "consensus_samples": 2, "text_tokens": 4}
+    answers, read = [], []
+    for goes_on in (True, False):
+        model = built("AICL", shop, **settings)
+        model.respondent = StudentRespondent(model.config, goes_on)
+        passes = counted(model.respondent.student)
+        answers.append([generation.bundles for generation in model.predict_bundles([TRIP, HIKE])])
+        read.append(sum(passes))
+
+    assert answers[0] == answers[1]
+    assert read[0] < read[1] / 3
 
 
 def test_a_talk_that_the_student_cannot_hold_is_left_out(shop: Path, tiny_student_folder: Path) -> None:
