@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -24,6 +25,7 @@ LOCAL, RAY = "local", "ray"
 """The engines that users choose from."""
 FAULT = "fault"
 """The column in which a worker tells a UserError; "" where there is none."""
+_SECONDS_TO_CONNECT = 10
 
 Row = dict[str, Any]
 
@@ -82,23 +84,36 @@ def ray_cluster(options: RayOptions) -> Iterator[None]:
 
     Without an address Ray looks at RAY_ADDRESS and for a cluster that ``ray start`` left on this machine. Within the
     block standard output is standard error, since Ray tells there of workers that died. Raises UserError where there is
-    no cluster at the address.
+    no cluster at the address, or none that this process fits.
     """
     ray = ray_package()
     logging.getLogger("ray").setLevel(logging.ERROR)
     logging.getLogger("ray.data").setLevel(logging.CRITICAL)  # what it says of errors is said by those that it raises
+    if options.address:
+        _check_address(options.address)
     with redirect_stdout(sys.stderr):
         if ray.is_initialized():
             yield
             return
         try:
             ray.init(address=options.address or None, log_to_driver=False, logging_level=logging.ERROR)
-        except (ConnectionError, ValueError) as error:
-            raise UserError(f"--ray_address={options.address}: there is no cluster to join ({error})") from None
+        except (ConnectionError, RuntimeError, ValueError) as error:  # such as a cluster with another Python
+            raise UserError(f"--engine=ray: no cluster can be joined or started ({error})") from None
         try:
             yield
         finally:
             ray.shutdown()
+
+
+def _check_address(address: str) -> None:
+    """Raise UserError where nobody listens: Ray itself would try for minutes."""
+    host, _, port = address.rpartition(":")
+    if not host or "/" in host or not port.isdigit():
+        raise UserError(f"--ray_address has to be HOST:PORT, as `ray start --head` prints it, not {address!r}")
+    try:
+        socket.create_connection((host, int(port)), timeout=_SECONDS_TO_CONNECT).close()
+    except (OSError, OverflowError) as error:
+        raise UserError(f"--ray_address={address}: there is no cluster ({error})") from None
 
 
 def workers_of(options: RayOptions, use_gpu: bool) -> Workers:

@@ -19,7 +19,7 @@ def kill_a_busy_worker() -> int:
             if "ray::MapWorker" in (name := _name(process)) and name.endswith(".submit"):
                 process.kill()
                 return process.pid
-        time.sleep(0.005)
+        time.sleep(0.02)
     raise AssertionError("no worker is at work")
 
 

@@ -46,7 +46,7 @@ def test_a_row_that_kills_its_worker_is_done_again_until_a_worker_complains(
 ) -> None:
     with ray_cluster.ray_cluster(RayOptions()):
         rows = worked_on(read_here(partial(numbers, 60)), Squares, (tmp_path / "mark", False), TWO, ordered=True)
-        squares = []
+        squares: list[int] = []
         with pytest.raises(UserError, match="30 is too much"):
             squares.extend(row["square"] for row in rows)
 
@@ -69,6 +69,20 @@ def test_there_is_a_worker_a_cpu_unless_another_number_is_given(two_ray_workers:
     assert workers_of(RayOptions(workers=1), use_gpu=False) == Workers(1)
     with pytest.raises(UserError, match="--workers=3: the cluster has 2 CPUs, and a worker takes one"):
         workers_of(RayOptions(workers=3), use_gpu=False)
+
+
+@pytest.mark.parametrize(
+    "address, message",
+    [
+        ("head", r"--ray_address has to be HOST:PORT, as `ray start --head` prints it, not 'head'"),
+        ("ray://head:10001", r"--ray_address has to be HOST:PORT"),
+        ("127.0.0.1:1", r"--ray_address=127\.0\.0\.1:1: there is no cluster \(.*refused"),
+        ("127.0.0.1:99999999999", r"there is no cluster"),
+    ],
+)
+def test_an_address_where_nobody_listens_is_told_at_once(address: str, message: str) -> None:
+    with pytest.raises(UserError, match=message), ray_cluster.ray_cluster(RayOptions(address)):
+        raise AssertionError("nothing was joined")
 
 
 def test_relative_paths_start_where_the_command_was_given_if_that_is_there(

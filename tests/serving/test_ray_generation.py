@@ -57,7 +57,7 @@ def once_begun(output: str, act: Callable[[], object], since: int = 0) -> thread
 
     def wait() -> None:
         while entries(output) <= since:
-            time.sleep(0.002)
+            time.sleep(0.01)
         act()
 
     thread = threading.Thread(target=wait, daemon=True)
