@@ -97,7 +97,14 @@ def heights(graph: Graph) -> dict[str, int]:
 
 def reached(graph: Graph, name: str) -> frozenset[str]:
     """Everything that is imported, directly or by what is."""
-    return graph[name].union(*(reached(graph, each) for each in graph[name]))
+    found: set[str] = set()
+    ahead = [*graph[name]]
+    while ahead:
+        each = ahead.pop()
+        if each not in found:
+            found.add(each)
+            ahead += graph[each]
+    return frozenset(found)
 
 
 def needed(graph: Graph) -> list[tuple[str, str]]:

@@ -14,8 +14,7 @@ import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
-from functools import lru_cache
+from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -25,8 +24,6 @@ from pages import PAGES, ROOT, blocks, commands
 from recbole_routedk.cli.dispatch import main
 from recbole_routedk.data.atomic import SplitSessions, read_atomic, write_atomic
 from recbole_routedk.data.session import LabelledSession
-from recbole_routedk.distill.statistical.teacher import StatisticalTeacher, fitted_teacher
-from recbole_routedk.distill.teachers import statistical
 from recbole_routedk.errors import UserError
 from recbole_routedk.plugins import PLUGINS_VARIABLE
 from recbole_routedk.registry import shipped_datasets
@@ -173,9 +170,6 @@ READ: dict[str, tuple[Callable[[list[str]], None], str]] = {
 """The commands that are not run: what reads them, and why they are not run."""
 
 
-_fitted = lru_cache(maxsize=4)(fitted_teacher)
-
-
 @pytest.fixture
 def place(tmp_path: Path, tiny_student_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder as users have one: a checkout's YAML and examples, and their own data."""
@@ -196,13 +190,7 @@ def place(tmp_path: Path, tiny_student_folder: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(sys, "path", [*sys.path])
     monkeypatch.setenv(PLUGINS_VARIABLE, "")  # a command sets it
     monkeypatch.setenv("OPENAI_API_KEY", "sk-nobody-is-asked-in-a-dry-run")
-    # The embedded teacher learns once from the same sessions, whatever command asks for it.
-    monkeypatch.setattr(statistical, "fitted_teacher", fitted_once)
     return tmp_path
-
-
-def fitted_once(train: Sequence[LabelledSession], seed: int) -> StatisticalTeacher:
-    return _fitted(tuple(train), seed)
 
 
 def write_lines(folder: Path, sessions: list[LabelledSession]) -> None:
@@ -263,7 +251,7 @@ def test_every_block_says_what_it_is() -> None:
     assert {language for _, language in told} <= {"bash", "json", "mermaid", "python", "text", "yaml"}
 
 
-def test_every_command_runs_or_is_read(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_command_runs_or_is_read(place: Path, one_teacher: None, capsys: pytest.CaptureFixture[str]) -> None:
     """One test, since commands need what others before them have left."""
     for command, added in RUN.items():
         run(command, added.replace("STUDENT", str(place / "student")).split())
