@@ -75,7 +75,9 @@ class Peaks:
             return
         for process in processes:
             try:
-                self._known[process.pid] = (" ".join(process.cmdline()), _peak_mib(process.pid))
+                name, before = self._known.get(process.pid, ("", 0.0))
+                # One that is ending has neither a name nor memory any more.
+                self._known[process.pid] = (" ".join(process.cmdline()) or name, max(before, _peak_mib(process.pid)))
             except (psutil.Error, OSError):  # it has ended meanwhile
                 continue
 
@@ -171,7 +173,7 @@ def _peak_mib(pid: int) -> float:
     for line in Path(f"/proc/{pid}/status").read_text(encoding="ascii", errors="replace").splitlines():
         if line.startswith("VmHWM:"):
             return int(line.split()[1]) / 2**10
-    return 0.0  # a process that is ending has no memory
+    return 0.0
 
 
 def rows(options: argparse.Namespace, folder: Path) -> Iterator[Row]:
