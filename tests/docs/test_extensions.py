@@ -11,6 +11,7 @@ import pytest
 
 from recbole_routedk.cli.dispatch import main
 from recbole_routedk.data.atomic import SplitSessions, read_atomic, write_atomic
+from recbole_routedk.evaluation.recbole_metrics import own_metrics
 from recbole_routedk.plugins import PLUGINS_VARIABLE
 from recbole_routedk.registry import shipped_datasets
 
@@ -85,14 +86,12 @@ def test_the_model_and_the_metric_from_training_to_answers(shop: Path, capsys: p
     assert f"outsiderate {scored['outsiderate']:>12.4f}" in capsys.readouterr().out
 
 
-def test_the_metric_counts_items_outside_all_gold_bundles() -> None:
-    sys.path.append(str(EXTEND))
-    from outside_rate import OutsideRate
-
+def test_the_metric_counts_items_outside_all_gold_bundles(shop: Path) -> None:
+    metric = own_metrics()["outsiderate"]
     gold = [[frozenset({0, 1}), frozenset({1, 2})], [frozenset({0, 1})]]
     answered = [[frozenset({0, 2, 3}), frozenset({3, 4})], []]
-    assert OutsideRate.score(gold, answered, [0, 0]) == 2 / 4
-    assert OutsideRate.score([[]], [[]], [0]) == 0
+    assert metric.score(gold, answered, [0, 0]) == 2 / 4
+    assert metric.score([[]], [[]], [0]) == 0
 
 
 def test_the_teacher_and_the_router_in_routedk(
