@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -12,7 +13,16 @@ from typing import Any
 import pytest
 
 from recbole_routedk import UserError, ray_cluster
-from recbole_routedk.ray_cluster import FAULT, RayOptions, Workers, read_here, work_in, worked_on, workers_of
+from recbole_routedk.ray_cluster import (
+    FAULT,
+    RayOptions,
+    Workers,
+    ray_options,
+    read_here,
+    work_in,
+    worked_on,
+    workers_of,
+)
 
 TWO = Workers(2)
 
@@ -26,7 +36,7 @@ def numbers(count: int, _: Any) -> Iterator[Any]:
 
 
 class Squares:
-    """Answers a number with its square; complains of 30, and is killed by 40, where it may the first time only."""
+    """Answers a number with its square; complains of 30, and is killed by 7: the first time, or each time if deadly."""
 
     def __init__(self, mark: Path, deadly: bool) -> None:
         self._mark, self._deadly = mark, deadly
@@ -69,6 +79,13 @@ def test_there_is_a_worker_a_cpu_unless_another_number_is_given(two_ray_workers:
     assert workers_of(RayOptions(workers=1), use_gpu=False) == Workers(1)
     with pytest.raises(UserError, match="--workers=3: the cluster has 2 CPUs, and a worker takes one"):
         workers_of(RayOptions(workers=3), use_gpu=False)
+
+
+@pytest.mark.parametrize("missing", ["ray", "pyarrow"])
+def test_without_ray_the_extra_that_brings_it_is_named(missing: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, missing, None)  # which Python takes for a package that is not there
+    with pytest.raises(UserError, match=r"--engine=ray needs Ray; pip install 'recbole_routedk\[ray\]'"):
+        ray_options({"engine": "ray"})
 
 
 @pytest.mark.parametrize(
