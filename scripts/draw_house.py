@@ -11,8 +11,8 @@ import ast
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
+from html import escape
 from pathlib import Path
-from xml.sax.saxutils import escape
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "recbole_routedk"
@@ -165,7 +165,7 @@ def _places(graph: Graph) -> dict[str, Place]:
 
 
 def _box(name: str, place: Place) -> str:
-    title, told = map(escape, ROOMS[name][:2])
+    title, told = (escape(text, quote=False) for text in ROOMS[name][:2])
     middle, line = (place.left + place.right) / 2, (place.top + place.bottom) / 2
     wide, tall = place.right - place.left, place.bottom - place.top
     return (
