@@ -13,6 +13,7 @@ from recbole_routedk.student.routed_student import Prefill
 
 Row = tuple[int, ...]
 _MOST_BYTES = 2**30
+_HELD = ("keys", "values")  # by a layer of the cache
 
 
 class ReadRows:
@@ -48,10 +49,8 @@ class ReadRows:
         for place, row in enumerate(rows):
             self._rows.pop(self.longest(row), None)
             real = prefill.mask[place].bool()
-            layers = [
-                torch.stack([each.keys[place][:, real], each.values[place][:, real]]) for each in prefill.cache.layers
-            ]
+            read = [[getattr(layer, name)[place][:, real] for name in _HELD] for layer in prefill.cache.layers]
             self._rows.pop(tuple(row), None)  # it counts as new
-            self._rows[tuple(row)] = torch.stack(layers)
+            self._rows[tuple(row)] = torch.stack([torch.stack(each) for each in read])
         while self._rows and sum(each.nbytes for each in self._rows.values()) > self._most_bytes:
             del self._rows[next(iter(self._rows))]
