@@ -18,7 +18,7 @@ from recbole_routedk.student.decoding import decode_free
 
 
 def run_with(source: str, data: Path, student: Path, output: Path) -> dict[str, Any]:
-    settings = {"fusion": "thought", "thought_source": source, "thought_tokens": 7}
+    settings = {"fusion": "thought", "knowledge_format": ["thoughts"], "thought_source": source, "thought_tokens": 7}
     return run(data, student, output_dir=str(output), **settings)
 
 
@@ -81,7 +81,7 @@ def test_the_answer_follows_from_the_thought_that_the_student_wrote(honest: dict
 def test_a_target_is_learnt_by_the_same_expert_and_not_read(honest: dict[str, dict[str, Any]]) -> None:
     model, sessions = loaded(honest["target"])
 
-    assert [(expert, lesson.writes) for expert, lesson in model.lessons] == [(0, None), (0, "thoughts")]
+    assert [(expert, lesson.writes) for expert, lesson in model.lessons] == [(0, None), (1, None), (1, "thoughts")]
     assert model.inference.needs == ()
     assert len(model.predict_bundles(sessions)) == len(sessions)
 
