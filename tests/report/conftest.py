@@ -1,11 +1,14 @@
-"""A data set and the runs that most tests of the report look at."""
+"""A data set and the runs that most tests of the report look at, and the browser that opens pages."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from chromium import find_chromium
 from made_runs import alternating, apart, right, small_test, whole, write_data, write_run
+from playwright.sync_api import Browser, sync_playwright
 
 
 @pytest.fixture(scope="session")
@@ -24,3 +27,13 @@ def field(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_run(output, data, "Teacher", alternating(right, whole, apart), train_seconds=0.5, sessions_per_second=100.0)
     write_run(output, data, "WholeSession", alternating(whole), train_seconds=0.0, sessions_per_second=1e9)
     return output
+
+
+# By module: while Playwright is at work no other test of the process can run an event loop of its own.
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """A headless Chromium."""
+    path = find_chromium()
+    assert path is not None, "there is no Chromium; 'python tests/report/chromium.py' installs one"
+    with sync_playwright() as playwright:
+        yield playwright.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-gpu"])

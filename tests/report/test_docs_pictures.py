@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from chromium import find_chromium
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser
 
 DOCS = Path(__file__).parents[2] / "docs"
 LOOK = """() => {
@@ -34,14 +32,6 @@ LOOK = """() => {
 }"""
 LEAST_CONTRAST = 4.5
 """Of text and what is behind it, as the Web Content Accessibility Guidelines ask (AA)."""
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    path = find_chromium()
-    assert path is not None, "there is no Chromium; 'python tests/report/chromium.py' installs one"
-    with sync_playwright() as playwright:
-        yield playwright.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-gpu"])
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from chromium import find_chromium
 from made_runs import HOSTILE, alternating, right, small_test, whole, write_data, write_run
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
 from recbole_routedk.cli.dispatch import main
 from recbole_routedk.report.gallery import shown_text
@@ -27,14 +25,6 @@ def page_file(field: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_run(output, field.parent / "data" / "small", HOSTILE_MODEL, alternating(whole, right))
     assert main(["report", f"--output_dir={output}", "--dataset=small"]) == 0
     return output / "small" / "report.html"
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    path = find_chromium()
-    assert path is not None, "there is no Chromium; 'python tests/report/chromium.py' installs one"
-    with sync_playwright() as playwright:
-        yield playwright.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-gpu"])
 
 
 @pytest.fixture(scope="module")
