@@ -11,7 +11,6 @@ from typing import Any
 from torch import Tensor
 
 from recbole_routedk.checkpoint import Checkpoint, load_checkpoint, random_state, read_json, with_prefix
-from recbole_routedk.config import UNHASHED
 from recbole_routedk.errors import UserError
 from recbole_routedk.model.bundle_generator import BundleGenerator
 from recbole_routedk.provenance import code, library_versions
@@ -55,10 +54,10 @@ def _finished(config: Any, model: BundleGenerator) -> Iterator[Path]:
 
 def _first_stage(config: Any, model: BundleGenerator, folder: Path) -> int:
     """The first stage that the run in ``folder`` would have trained differently; 0 where all are others."""
-    before = read_json(folder / f"{BEST}.json")["config"]["settings"]
-    now = json.loads(json.dumps(config.plain()["settings"]))  # as a file has them
+    before = config.computing(read_json(folder / f"{BEST}.json")["config"]["settings"])
+    now = config.computing(json.loads(json.dumps(config.plain()["settings"])))  # as a file has them
     changed = {key for key in now.keys() | before.keys() if before.get(key) != now.get(key)}
-    changed -= UNHASHED | _REPORTING | model.answering_settings
+    changed -= _REPORTING | model.answering_settings
     stages = model.training_stages()
     left = 0
     for number in range(len(stages), 0, -1):

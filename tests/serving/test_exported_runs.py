@@ -12,6 +12,7 @@ import pytest
 import torch
 from huggingface_hub import ModelCard
 from peft import PeftModel
+from quick_settings import QUICK
 from toy import toy_splits
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -20,16 +21,6 @@ from recbole_routedk.data.atomic import write_atomic
 from recbole_routedk.model.language.student_model import StudentModel
 from recbole_routedk.serving.export import export_run
 from recbole_routedk.serving.mixtures import mean_gates, student_of
-
-QUICK = {
-    "epochs": 1,
-    "train_batch_size": 5,
-    "consensus_samples": 2,
-    "first_adapted_layer": 0,
-    "learning_rate": 0.1,
-    "show_progress": False,
-    "state": "ERROR",
-}
 
 
 @pytest.fixture(scope="module")

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from quick_settings import QUICK
 from ray_workers import kill_a_busy_worker
 from toy import toy_splits
 
@@ -19,15 +20,6 @@ from recbole_routedk import run_recbole_routedk
 from recbole_routedk.cli.dispatch import main
 from recbole_routedk.data.atomic import write_atomic
 
-QUICK = {
-    "epochs": 1,
-    "train_batch_size": 5,
-    "consensus_samples": 2,
-    "first_adapted_layer": 0,
-    "learning_rate": 0.1,
-    "show_progress": False,
-    "state": "ERROR",
-}
 LINES = 96
 TITLES = ("Tripod", "Camera bag", "Yoga mat", "Tea", "Teapot", "Rope", "Tent")
 
