@@ -4,7 +4,7 @@
 ``python benchmarks/scaling.py --checkpoint=RUN --sessions=100,300 --engines=local,ray --workers=2``
 
 Each row is a process of its own that answers made-up sessions: the titles of bundle-mini, shuffled over sessions of
-bundle-mini's lengths. Memory is the most that was resident (VmHWM, Linux): of the process that writes, of the largest
+bundle-mini's lengths, each with the number of its session behind it, so that every title is new. Memory is the most that was resident (VmHWM, Linux): of the process that writes, of the largest
 worker, and of Ray's own processes together.
 """
 
@@ -98,14 +98,15 @@ class Peaks:
 
 
 def write_sessions(path: Path, count: int, seed: int) -> None:
-    """Write made-up sessions as JSON lines."""
+    """Write made-up sessions as JSON lines; no title is in two of them."""
     known = [labelled.session for labelled in read_atomic(shipped_datasets() / DATASET, DATASET).all()]
     titles = sorted({item.title for session in known for item in session.items})
     sizes = [len(session) for session in known]
     draw = random.Random(seed)
     with path.open("w", encoding="utf-8") as stream:
-        for _ in range(count):
-            stream.write(json.dumps(draw.sample(titles, draw.choice(sizes))) + "\n")
+        for number in range(count):
+            own = [f"{title} {number}" for title in draw.sample(titles, draw.choice(sizes))]
+            stream.write(json.dumps(own) + "\n")
 
 
 def measure(run: Path, given: Path, sessions: int, engine: str, options: argparse.Namespace) -> Row:

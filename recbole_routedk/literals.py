@@ -38,9 +38,9 @@ LiteralLoader.yaml_implicit_resolvers = {
 }
 
 
-# PyYAML checks no value before it builds it: "!!int x", "!!bool x", "!!set [a]", "!!timestamp x", "0x_", and a thousand
-# brackets each raise something else.
-_UNREADABLE = (yaml.YAMLError, ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError)
+# PyYAML checks no value before it builds it: "!!int x", "!!int :", "!!bool x", "!!set [a]", "!!timestamp x", "0x_", and
+# a thousand brackets each raise something else.
+_UNREADABLE = (yaml.YAMLError, ValueError, TypeError, LookupError, AttributeError, OverflowError, RecursionError)
 
 
 def properties_folder() -> Path:

@@ -13,6 +13,18 @@ from toy import toy_splits
 from recbole_routedk.data.atomic import write_atomic
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Deal out whole files to pytest-xdist's workers (``--dist loadgroup``): a module's fixtures are made once.
+
+    Tests whose own processes keep every core busy come first, all in one worker: side by side they would starve each
+    other, and the tests with a Ray cluster would each start one.
+    """
+    items.sort(key=lambda item: item.get_closest_marker("processes") is None)
+    for item in items:
+        own = "processes" if item.get_closest_marker("processes") else item.path.as_posix()
+        item.add_marker(pytest.mark.xdist_group(own))
+
+
 @pytest.fixture
 def toy_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A data path that holds the data set "toy"; what the test writes beside it stays out of the checkout."""

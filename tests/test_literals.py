@@ -10,8 +10,8 @@ from recbole_routedk.errors import UserError
 from recbole_routedk.literals import load_yaml, parse_literal
 
 UNREADABLE = [
-    *("!!int x", "!!float x", "!!bool x", "!!timestamp x", "!!timestamp 2020-99-99", "!!set [a]", "0x_", "0b_"),
-    *("[" * 5000, "!!python/object:os.system x", "{a: 1, a: 2}", "[1", "\0"),
+    *("!!int x", "!!int :", "!!float x", "!!bool x", "!!timestamp x", "!!timestamp 2020-99-99", "!!set [a]"),
+    *("0x_", "0b_", "[" * 5000, "!!python/object:os.system x", "{a: 1, a: 2}", "[1", "\0"),
 ]
 
 

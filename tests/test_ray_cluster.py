@@ -24,6 +24,8 @@ from recbole_routedk.ray_cluster import (
     workers_of,
 )
 
+pytestmark = pytest.mark.processes
+
 TWO = Workers(2)
 
 
