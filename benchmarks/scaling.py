@@ -4,7 +4,8 @@
 ``python benchmarks/scaling.py --checkpoint=RUN --sessions=100,300 --engines=local,ray --workers=2``
 
 Each row is a process of its own that answers made-up sessions: the titles of bundle-mini, shuffled over sessions of
-bundle-mini's lengths, each with the number of its session behind it, so that every title is new. Memory is the most that was resident (VmHWM, Linux): of the process that writes, of the largest
+bundle-mini's lengths, as in a catalogue; with ``--titles=new`` each has the number of its session behind it, so that no
+title is seen twice. Memory is the most that was resident (VmHWM, Linux): of the process that writes, of the largest
 worker, and of Ray's own processes together.
 """
 
@@ -97,16 +98,16 @@ class Peaks:
         return sum(peak for _, peak in self._known.values()) - self.driver - sum(self.workers)
 
 
-def write_sessions(path: Path, count: int, seed: int) -> None:
-    """Write made-up sessions as JSON lines; no title is in two of them."""
+def write_sessions(path: Path, count: int, seed: int, new_titles: bool) -> None:
+    """Write made-up sessions as JSON lines; with ``new_titles`` no title is in two of them."""
     known = [labelled.session for labelled in read_atomic(shipped_datasets() / DATASET, DATASET).all()]
     titles = sorted({item.title for session in known for item in session.items})
     sizes = [len(session) for session in known]
     draw = random.Random(seed)
     with path.open("w", encoding="utf-8") as stream:
         for number in range(count):
-            own = [f"{title} {number}" for title in draw.sample(titles, draw.choice(sizes))]
-            stream.write(json.dumps(own) + "\n")
+            own = draw.sample(titles, draw.choice(sizes))
+            stream.write(json.dumps([f"{title} {number}" for title in own] if new_titles else own) + "\n")
 
 
 def measure(run: Path, given: Path, sessions: int, engine: str, options: argparse.Namespace) -> Row:
@@ -182,7 +183,7 @@ def rows(options: argparse.Namespace, folder: Path) -> Iterator[Row]:
     run = options.checkpoint or _trained(options, folder)
     for count in sorted(options.sessions):
         given = folder / f"{count}.jsonl"
-        write_sessions(given, count, options.seed)
+        write_sessions(given, count, options.seed, options.titles == "new")
         for engine in options.engines:
             print(f"{engine}: {count} sessions ...", file=sys.stderr)
             yield measure(run, given, count, engine, options)
@@ -218,6 +219,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--engines", type=lambda text: text.split(","), default=[LOCAL, RAY], help="local[,ray]")
     parser.add_argument("--model", default="TitleCluster", help="a model that is trained on bundle-mini first")
     parser.add_argument("--checkpoint", type=Path, help="folder of a finished run, in place of --model")
+    parser.add_argument("--titles", choices=["known", "new"], default="known", help="of a catalogue, or each once")
     parser.add_argument("--workers", type=int, help="workers of Ray; one a CPU unless it is given")
     parser.add_argument("--setting", action="append", default=[], help="a word for generate, such as --batch_size=64")
     parser.add_argument("--seed", type=int, default=2020, help="of the sessions and of the training")
@@ -234,6 +236,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if options.json:
         record = {
             "model": str(options.checkpoint or options.model),
+            "titles": options.titles,
             "seed": options.seed,
             "time": datetime.now(timezone.utc).isoformat(timespec="seconds"),
             "machine": machine() | {"load": load},

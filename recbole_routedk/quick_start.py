@@ -24,7 +24,7 @@ from recbole_routedk.model.bundle_generator import BundleGenerator
 from recbole_routedk.progress import progress_shown
 from recbole_routedk.provenance import code, library_versions, machine
 from recbole_routedk.run_log import logging_to
-from recbole_routedk.saved_run import CONFIG_FILE, keep_training_sessions, saved_config
+from recbole_routedk.saved_run import CONFIG_FILE, keep_training_sessions, saved_config, warn_if_unfinished
 from recbole_routedk.trainer import BundleTrainer
 from recbole_routedk.training_state import RESULT_FILE
 
@@ -103,6 +103,7 @@ def load_data_and_model(
     init_seed(config["seed"], config["reproducibility"])
     generator, dataset, train_data, valid_data, test_data = _build(config)
     BundleTrainer(config, generator).load_best()
+    warn_if_unfinished(Path(folder))
     generator.eval()
     return config, generator, dataset, train_data, valid_data, test_data
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from logging import getLogger
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,9 @@ from recbole_routedk.data.dataset import BundleDataset
 from recbole_routedk.errors import UserError
 from recbole_routedk.model.bundle_generator import BundleGenerator
 from recbole_routedk.trainer import BundleTrainer
+from recbole_routedk.training_state import LAST
 
+logger = getLogger(__name__)
 CONFIG_FILE = "config.json"
 TRAINING_FOLDER = "training"
 """The training sessions as atomic files: models fit on them what a checkpoint does not hold, such as the teacher."""
@@ -33,6 +36,17 @@ def keep_training_sessions(config: Config, train: BundleDataset) -> None:
     """Write the training sessions into the run folder; their digest stands in every checkpoint."""
     name = config["dataset"]
     write_atomic(config.run_folder / TRAINING_FOLDER, name, SplitSessions(train.labelled_sessions, (), ()))
+
+
+def warn_if_unfinished(folder: Path) -> None:
+    """Log a warning where the run in ``folder`` was stopped before its end: its best weights until then answer."""
+    path = folder / f"{LAST}.json"
+    progress = read_json(path)["progress"] if path.is_file() else {"epochs_before": 0, "finished": False}
+    if not progress["finished"]:
+        logger.warning(
+            f"{folder}: this run was stopped after {progress['epochs_before']} epochs; the best weights until then "
+            "answer. Its own command with --resume=True finishes it"
+        )
 
 
 def generator_config(
@@ -64,6 +78,7 @@ def load_generator(
     run, or training sessions that are not those of the checkpoint.
     """
     config = generator_config(folder, settings, model_class)
+    warn_if_unfinished(Path(folder).expanduser())
     before = random_state()
     init_seed(config["seed"], config["reproducibility"])
     try:

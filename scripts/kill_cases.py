@@ -77,10 +77,9 @@ class Benchmark:
         for run in sorted((folder / "toy").glob("*/*/")):
             for path in run.glob("*.json"):
                 json.loads(path.read_text(encoding="utf-8"))
-            for name in ("best", "last"):
-                if (run / f"{name}.json").is_file():
-                    kept = load_checkpoint(run, name)
-                    facts[f"{run.name} {name}"] = kept.record["progress"]["epochs_before"]
+            kept = {name: load_checkpoint(run, name) for name in ("best", "last") if (run / f"{name}.json").is_file()}
+            if "last" in kept:  # which ends an epoch; before the first one there is nothing to go on from
+                facts |= {f"{run.name} {name}": each.record["progress"]["epochs_before"] for name, each in kept.items()}
             if (run / "result.json").is_file():
                 if f"{run.name} last" not in facts:
                     raise FileNotFoundError(f"{run.name} has a result and no checkpoint")

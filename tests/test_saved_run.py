@@ -14,6 +14,7 @@ from toy import Counting, Threshold, toy_splits
 from recbole_routedk import BundleGenerator, UserError, run_recbole_routedk
 from recbole_routedk.data.atomic import read_atomic
 from recbole_routedk.model.statistical.freq import Freq
+from recbole_routedk.saved_run import load_generator
 
 QUIET = {"show_progress": False, "state": "ERROR", "epochs": 2, "learning_rate": 1.0}
 
@@ -105,3 +106,32 @@ def test_settings_may_be_replaced(toy_data: Path) -> None:
     assert Threshold.from_pretrained(folder, **given).config["eval_batch_size"] == 3
     with pytest.raises(UserError, match="eval_batch_siz"):
         Threshold.from_pretrained(folder, eval_batch_siz=3)
+
+
+class StopRun(Exception):
+    """Stands for whatever stops a run."""
+
+
+class Stopped(Threshold):
+    """Is stopped in its second epoch."""
+
+    def begin_epoch(self, epoch: int) -> None:
+        super().begin_epoch(epoch)
+        if epoch == 1:
+            raise StopRun
+
+
+def test_a_run_that_was_stopped_answers_with_its_best_weights_and_says_so(
+    toy_data: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    finished = saved(Threshold, toy_data)
+    places = {"data_path": str(toy_data), "output_dir": str(tmp_path / "stopped"), "run_name": "stopped"}
+    with pytest.raises(StopRun):
+        run_recbole_routedk(Stopped, "toy", config_dict=QUIET | places)
+    (stopped,) = (tmp_path / "stopped").rglob("config.json")
+
+    load_generator(finished, model_class=Threshold)
+    assert caplog.messages == []
+    load_generator(stopped.parent, model_class=Stopped)
+    assert "this run was stopped after 1 epochs; the best weights until then answer" in caplog.text
+    assert "--resume=True" in caplog.text

@@ -13,8 +13,8 @@ from recbole_routedk.registry import shipped_datasets
 
 
 def test_sessions_are_made_of_known_titles_and_lengths(tmp_path: Path) -> None:
-    scaling.write_sessions(tmp_path / "a.jsonl", 50, seed=1)
-    scaling.write_sessions(tmp_path / "b.jsonl", 20, seed=1)
+    scaling.write_sessions(tmp_path / "a.jsonl", 50, seed=1, new_titles=False)
+    scaling.write_sessions(tmp_path / "b.jsonl", 20, seed=1, new_titles=False)
 
     known = [own.session for own in read_atomic(shipped_datasets() / "bundle-mini", "bundle-mini").all()]
     made = [json.loads(line) for line in (tmp_path / "a.jsonl").read_text(encoding="utf-8").splitlines()]
@@ -24,6 +24,13 @@ def test_sessions_are_made_of_known_titles_and_lengths(tmp_path: Path) -> None:
     assert all(len(set(titles)) == len(titles) for titles in made)
     # A longer file begins as a shorter one, so that rows differ in nothing but their number.
     assert (tmp_path / "a.jsonl").read_text("utf-8").startswith((tmp_path / "b.jsonl").read_text("utf-8"))
+
+
+def test_new_titles_are_in_one_session_each(tmp_path: Path) -> None:
+    scaling.write_sessions(tmp_path / "a.jsonl", 50, seed=1, new_titles=True)
+
+    titles = [title for line in (tmp_path / "a.jsonl").open(encoding="utf-8") for title in json.loads(line)]
+    assert len(set(titles)) == len(titles) > 100
 
 
 def test_a_row_is_measured_and_written(
