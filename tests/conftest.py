@@ -8,9 +8,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from toy import toy_splits
 
-from recbole_routedk.data.atomic import write_atomic
+from recbole_routedk.threads import calm_openmp
+
+calm_openmp()  # before torch is imported: what needs it, fixtures import themselves
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -28,6 +29,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture
 def toy_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A data path that holds the data set "toy"; what the test writes beside it stays out of the checkout."""
+    from toy import toy_splits
+
+    from recbole_routedk.data.atomic import write_atomic
+
     write_atomic(tmp_path / "data" / "toy", "toy", toy_splits())
     monkeypatch.chdir(tmp_path)
     return tmp_path / "data"

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 from contract_data import learnable_splits, with_wrong_labels
 from contract_settings import FAST
@@ -22,6 +24,7 @@ from recbole_routedk.data.session import Generation, Session
 from recbole_routedk.model.bundle_generator import BundleGenerator
 from recbole_routedk.quick_start import CONFIG_FILE, PREDICTIONS_FILE, load_data_and_model, run_recbole_routedk
 from recbole_routedk.registry import model_settings, resolve_model
+from recbole_routedk.training_state import RESULT_FILE
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,12 @@ class Run:
         """The answers to the test sessions."""
         answers: dict[str, list[list[int]]] = read_json(self.folder / PREDICTIONS_FILE)
         return answers
+
+    @property
+    def metrics(self) -> dict[str, Any]:
+        """What was measured on the valid and the test sessions."""
+        result = read_json(self.folder / RESULT_FILE)
+        return {key: result[key] for key in ("best_valid_result", "test_result")}
 
     @cached_property
     def loaded(self) -> BundleGenerator:
@@ -66,6 +75,38 @@ def answers(model: BundleGenerator, sessions: Sequence[Session]) -> list[Generat
     return model.eval().predict_bundles(sessions)
 
 
+class StopRun(Exception):
+    """Stands for whatever stops a run."""
+
+
+@contextmanager
+def stopping_after_every_epoch(model: type[BundleGenerator]) -> Iterator[None]:
+    """Let training of the model stop before each epoch but the one that it begins with."""
+    begin, last, stops = model.begin_epoch, None, 0
+
+    def stop(self: BundleGenerator, epoch: int) -> None:
+        nonlocal last, stops
+        if last is self:
+            stops += 1
+            raise StopRun
+        last = self
+        begin(self, epoch)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(model, "begin_epoch", stop)
+        yield
+    assert stops >= 2, f"{model.__name__} was stopped {stops} times"
+
+
+def run_to_its_end(model: str, settings: dict[str, Any]) -> Path:
+    """Run, again whenever it is stopped; returns the run folder."""
+    while True:
+        try:
+            return Path(run_recbole_routedk(model, "contract", config_dict=settings)["run_folder"])
+        except StopRun:
+            continue
+
+
 class Runs:
     """Makes runs when they are first asked for."""
 
@@ -74,8 +115,11 @@ class Runs:
         self._folder, self._student = folder, student
         self._done: dict[str, Run] = {}
 
-    def of(self, model: str, wrong: str = "", one_epoch: bool = False) -> Run:
-        """A run of the model; ``wrong`` names a split whose labels are wrong in it, ``one_epoch`` is a pass a stage."""
+    def of(self, model: str, wrong: str = "", one_epoch: bool = False, stopped: bool = False) -> Run:
+        """A run of the model; ``wrong`` names a split whose labels are wrong in it, ``one_epoch`` is a pass a stage.
+
+        ``stopped`` is stopped after every epoch, and resumed.
+        """
         own = model_settings(model)
         settings: dict[str, Any] = FAST.get(model, {}) | {"show_progress": False, "state": "ERROR"}
         if "student" in own:
@@ -85,11 +129,12 @@ class Runs:
             settings["knowledge_store"] = str(self._folder / f"knowledge-{wrong == 'train'}.sqlite")
         if one_epoch and resolve_model(model).gradient_trained:
             settings |= {key: 1 for key in ("epochs", *own) if key.endswith("epochs")}
+        settings["resume"] = stopped
         key = json.dumps([model, wrong, settings], sort_keys=True)
         if key not in self._done:
             settings |= {"data_path": str(self._data(wrong)), "output_dir": str(self._folder / f"run{len(self._done)}")}
-            result = run_recbole_routedk(model, "contract", config_dict=settings)
-            self._done[key] = Run(Path(result["run_folder"]))
+            with stopping_after_every_epoch(resolve_model(model)) if stopped else nullcontext():
+                self._done[key] = Run(run_to_its_end(model, settings))
         return self._done[key]
 
     def _data(self, wrong: str) -> Path:

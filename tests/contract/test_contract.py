@@ -11,10 +11,11 @@ from contract_data import odd_sessions
 from contract_runs import Runs, answers
 from contract_settings import CHOSEN_ON_VALID, FAST, FROZEN
 
+from recbole_routedk.checkpoint import load_checkpoint
 from recbole_routedk.data.session import Generation, LabelledSession, Session
 from recbole_routedk.evaluation.metrics import gold_bundles, score_sessions
 from recbole_routedk.model.bundle_generator import BundleGenerator
-from recbole_routedk.registry import model_names
+from recbole_routedk.registry import model_names, resolve_model
 
 every_model = pytest.mark.parametrize("name", model_names())
 
@@ -71,6 +72,21 @@ def test_a_seed_fixes_a_run_and_no_test_label_is_seen(name: str, runs: Runs) -> 
     assert first.tensors.keys() == second.tensors.keys()
     for key, value in first.tensors.items():
         assert torch.equal(value, second.tensors[key]), f"{key} depends on test labels, or on more than the seed"
+
+
+@pytest.mark.parametrize("name", [name for name in model_names() if resolve_model(name).gradient_trained])
+def test_a_run_that_is_stopped_after_every_epoch_ends_like_one_that_never_was(name: str, runs: Runs) -> None:
+    whole, stopped = runs.of(name), runs.of(name, stopped=True)
+
+    assert stopped.test_answers == whole.test_answers
+    assert stopped.metrics == whole.metrics
+    for kept in ("best", "last"):
+        first, second = load_checkpoint(whole.folder, kept), load_checkpoint(stopped.folder, kept)
+        assert first.record["extra_state"] == second.record["extra_state"]
+        assert first.tensors.keys() == second.tensors.keys()
+        for key, value in first.tensors.items():
+            if not key.startswith("random/"):  # after the last draw nobody restores the generators any more
+                assert torch.equal(value, second.tensors[key]), f"{kept}: {key} is another after stops"
 
 
 @every_model
