@@ -52,9 +52,11 @@ ASKING = frozenset(
         "teacher_timeout",
     }
 )
-_DATA = ("train_share", "test_on")
+_DATA = ("train_share", "test_on", "item_fields")
 STUDENT = "student"
 """What ``answered_by`` says where the student answers and no teacher is asked."""
+LATER: dict[str, Any] = {"item_fields": []}
+"""Settings that earlier runs did not have: at these values nothing is computed otherwise, and runs keep their names."""
 UNHASHED = PLACES | WATCHING | ASKING | {"baselines", "benchmark", "model"}
 """Settings that say where, beside what and how fast a run happens, not what it computes."""
 
@@ -126,7 +128,9 @@ class Config(RecBoleConfig):
         return {
             key: value
             for key, value in settings.items()
-            if key not in UNHASHED and (self._asks_for(key) or not is_knowledge_setting(key))
+            if key not in UNHASHED
+            and (self._asks_for(key) or not is_knowledge_setting(key))
+            and (key not in LATER or value != LATER[key])
         }
 
     def plain(self) -> dict[str, Any]:

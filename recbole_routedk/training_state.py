@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from recbole_routedk.checkpoint import Checkpoint, load_checkpoint, remove_checkpoint, save_checkpoint
-from recbole_routedk.config import UNHASHED
+from recbole_routedk.config import LATER
 from recbole_routedk.errors import UserError
 
 BEST, LAST = "best", "last"
@@ -102,6 +102,7 @@ class RunCheckpoints:
         return checkpoint
 
     def _differences(self, last: Checkpoint) -> str:
-        before, now = last.record["config"]["settings"], self._config.plain()["settings"]
-        changed = [key for key in now if key not in UNHASHED and before.get(key) != now[key]]
+        settings = (last.record["config"]["settings"], self._config.plain()["settings"])
+        before, now = map(self._config.computing, settings)
+        changed = [key for key in {**LATER, **now} if before.get(key) != now.get(key)]
         return ", ".join(f"{key}={before.get(key)!r}" for key in changed)

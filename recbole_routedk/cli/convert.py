@@ -6,7 +6,7 @@ import argparse
 import re
 from pathlib import Path
 
-from recbole_routedk.data.atomic import write_atomic
+from recbole_routedk.data.atomic import ITEM_FIELDS, check_item_fields, write_atomic
 from recbole_routedk.data.files import json_text
 from recbole_routedk.data.from_jsonl import read_jsonl
 from recbole_routedk.data.public import read_public
@@ -36,6 +36,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--name", "--dataset", default="", metavar="NAME", help="data set name (default: the input's)")
     parser.add_argument(
+        f"--{ITEM_FIELDS}",
+        default="",
+        metavar="NAME[,NAME]",
+        help="further texts or numbers of an item that are kept, such as brand,price: keys of an item in JSON lines, "
+        f"columns of item_titles.csv. `run` reads them with the same --{ITEM_FIELDS}",
+    )
+    parser.add_argument(
         "--seed",
         default=42,
         type=int,
@@ -54,7 +61,9 @@ def main(args: argparse.Namespace) -> int:
     name = args.name or (source.stem if source.is_file() else source.resolve().name)
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", name):
         raise UserError(f"--name={name!r} cannot name a data set; use letters, digits, '-' and '_'")
-    splits, report = (read_jsonl if source.is_file() else read_public)(source, args.seed)
+    fields = [field for field in args.item_fields.split(",") if field]
+    check_item_fields(fields)
+    splits, report = (read_jsonl if source.is_file() else read_public)(source, args.seed, fields)
     folder = target / name
     write_atomic(folder, name, splits, {"conversion.json": json_text(report.as_dict())})
     print(*report.lines(), f"Written to {folder}", sep="\n")

@@ -80,7 +80,6 @@ def run(argv: Sequence[str]) -> int:
     on_ray = ray_options(given)
     if on_ray is not None and own["input"] in ("", "-"):
         raise UserError("--engine=ray needs --input=FILE: a task that is done again reads the input again")
-    source = _source(own)
 
     import torch
 
@@ -92,6 +91,7 @@ def run(argv: Sequence[str]) -> int:
     with logging_to(None, "WARNING"):
         path = Path(folder).expanduser()
         config = generator_config(path, given)
+        source = _source(own, tuple(config["item_fields"]))
         size = batch_size or int(config["eval_batch_size"])
         run_there = AnsweringRun(path, Path.cwd(), given, size, intents)
         answer = _here(run_there) if on_ray is None else _on_ray(run_there, on_ray, config["use_gpu"])
@@ -136,18 +136,19 @@ def _on_ray(asked: AnsweringRun, options: RayOptions, use_gpu: bool) -> Answerin
     return answer
 
 
-def _source(own: dict[str, str]) -> SessionSource:
+def _source(own: dict[str, str], item_fields: tuple[str, ...]) -> SessionSource:
     from recbole_routedk.data.recbole_sessions import FieldNames, RecBoleSessions, is_recbole
     from recbole_routedk.serving.sources import JsonLines
 
     path = Path(own["input"]).expanduser() if own["input"] not in ("", "-") else None
     titles = tuple(name for name in own["title_field"].split(",") if name)
     if path is not None and is_recbole(path):
-        return RecBoleSessions(path, FieldNames(own["session_field"], own["item_field"], own["time_field"], titles))
+        names = FieldNames(own["session_field"], own["item_field"], own["time_field"], titles, item_fields)
+        return RecBoleSessions(path, names)
     named = [key for key in _OWN if key.endswith("_field") and own[key]]
     if named:
         raise UserError(f"--{named[0]} is for a data set of RecBole; JSON lines have fixed names")
-    return JsonLines(path)
+    return JsonLines(path, item_fields)
 
 
 def _output(path: str, asked: dict[str, object], overwrite: bool) -> Output:

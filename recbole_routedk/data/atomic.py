@@ -2,7 +2,8 @@ r"""RecBole atomic files of a bundle data set: sessions, items, splits and gold 
 
 The files of data set NAME lie in its own folder (RecBole's ``data_path``, usually ``dataset/NAME``):
 
-- ``NAME.item``: ``item_id:token``, ``title:token``, ``categories:token`` (paths joined by ``|``)
+- ``NAME.item``: ``item_id:token``, ``title:token``, ``categories:token`` (paths joined by ``|``), and further
+  texts about the item, such as ``brand:token``
 - ``NAME.train.inter``, ``NAME.valid.inter``, ``NAME.test.inter``: ``session_id:token``,
   ``item_id:token``, ``position:float`` (items of a session in ascending position)
 - ``NAME.bundle``: ``bundle_id:token``, ``bundle_session:token``, ``bundle_items:token_seq``
@@ -33,6 +34,8 @@ BUNDLE_COLUMNS = ("bundle_id:token", "bundle_session:token", "bundle_items:token
 _ESCAPES = {"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r", "\0": "\\0"}
 _UNESCAPES = {escaped[1]: plain for plain, escaped in _ESCAPES.items()} | {"|": "|"}
 _PAD = "[PAD]"
+ITEM_FIELDS = "item_fields"
+"""The setting that names further fields of items."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +99,7 @@ def write_atomic(folder: Path, name: str, splits: SplitSessions, beside: Mapping
     items = {item.item_id: item for labelled in splits.all() for item in labelled.session.items}
     texts = {folder / file: text for file, text in (beside or {}).items()}
     texts |= {
-        folder / f"{name}.item": _table(ITEM_COLUMNS, (_item_row(item) for item in items.values())),
+        folder / f"{name}.item": _item_table(list(items.values())),
         folder / f"{name}.bundle": _table(BUNDLE_COLUMNS, _bundle_rows(splits.all())),
     }
     for split in SPLITS:
@@ -105,16 +108,16 @@ def write_atomic(folder: Path, name: str, splits: SplitSessions, beside: Mapping
     write_texts(texts, _unfinished(folder, name))
 
 
-def read_atomic(folder: Path, name: str) -> SplitSessions:
+def read_atomic(folder: Path, name: str, item_fields: Sequence[str] = ()) -> SplitSessions:
     """Return the sessions of data set ``name`` with every gold bundle as it stands in the file.
 
-    Columns may stand in any order, and others beside them are ignored. A session has one intent per
-    bundle, "" where none is known. Raises UserError naming file and line, and for files of two writings.
+    Columns may stand in any order, and others beside them and ``item_fields`` are ignored. A session has one intent
+    per bundle, "" where none is known. Raises UserError naming file and line, and for files of two writings.
     """
     if _unfinished(folder, name).exists():
         what = "the files are not all of one writing, which was killed or is still going on; write the data set again"
         raise fault(_unfinished(folder, name), None, what)
-    items = _read_items(folder / f"{name}.item")
+    items = _read_items(folder / f"{name}.item", item_fields)
     sessions = {split: _read_sessions(folder / f"{name}.{split}.inter", items) for split in SPLITS}
     _check_disjoint(folder, name, sessions)
     everything = {key: session for part in sessions.values() for key, session in part.items()}
@@ -141,8 +144,15 @@ def _table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "".join("\t".join(row) + "\n" for row in (columns, *rows))
 
 
-def _item_row(item: Item) -> tuple[str, str, str]:
-    return item.item_id, escape_text(item.title), join_categories(item.categories)
+def _item_table(items: Sequence[Item]) -> str:
+    names = list(dict.fromkeys(name for item in items for name, _ in item.fields))
+    return _table((*ITEM_COLUMNS, *(f"{name}:token" for name in names)), (_item_row(item, names) for item in items))
+
+
+def _item_row(item: Item, names: Sequence[str]) -> tuple[str, ...]:
+    fields = dict(item.fields)
+    further = (escape_text(fields.get(name, "")) for name in names)
+    return item.item_id, escape_text(item.title), join_categories(item.categories), *further
 
 
 def _inter_rows(session: Session) -> Iterator[tuple[str, str, str]]:
@@ -173,7 +183,7 @@ def _check_sessions(sessions: Iterable[LabelledSession]) -> None:
         for item in session.items:
             _check_item(item)
             if known.setdefault(item.item_id, item) != item:
-                raise UserError(f"item {item.item_id!r} has two titles or category lists; give it one")
+                raise UserError(f"item {item.item_id!r} has two titles, category lists or {ITEM_FIELDS}; give it one")
         _check_labels(labelled)
 
 
@@ -188,6 +198,7 @@ def _check_id(kind: str, value: str) -> None:
 
 def _check_item(item: Item) -> None:
     _check_id("item", item.item_id)
+    check_item_fields([name for name, _ in item.fields])
     if not all(item.categories):
         raise UserError(f"item {item.item_id!r} has an empty category path; leave it out")
 
@@ -204,31 +215,50 @@ def _check_labels(labelled: LabelledSession) -> None:
             raise UserError(f"{name}: {sorted(bundle)} is no bundle; give two or more positions below {len(session)}")
 
 
-def _rows(path: Path, columns: Sequence[str]) -> Iterator[tuple[int, list[str]]]:
-    """Yield the line number and the named columns of every row."""
+def check_item_fields(names: Sequence[str]) -> None:
+    """Raise UserError for names that further fields of an item cannot have."""
+    taken = {column.partition(":")[0] for column in ITEM_COLUMNS}
+    for place, name in enumerate(names):
+        if not re.fullmatch(r"\w+", name) or name in taken or name in names[:place]:
+            what = f"name each field once, by letters, digits and '_', and none of {', '.join(sorted(taken))}"
+            raise UserError(f"{ITEM_FIELDS}: {name!r} is no further field of an item; {what}")
+
+
+def _rows(
+    path: Path, columns: Sequence[str], item_fields: Sequence[str] = ()
+) -> Iterator[tuple[int, list[str], list[str]]]:
+    """Yield the line number, the named columns and the fields of any type of every row."""
     lines = [line.removesuffix("\r") for line in read_text(path).split("\n")]
     header = lines[0].split("\t")
     for column in columns:
         if header.count(column) != 1:
             raise fault(path, 1, f"needs the column {column!r} once; its columns are {header}")
     places = [header.index(column) for column in columns]
+    names = [column.partition(":")[0] for column in header]
+    for name in item_fields:
+        if names.count(name) != 1:
+            what = f"{ITEM_FIELDS} wants the column {name!r} once; the columns are {header}. `convert` writes it too"
+            raise fault(path, 1, f"{what}, with --{ITEM_FIELDS}={','.join(item_fields)}")
+    further = [names.index(name) for name in item_fields]
     for number, line in enumerate(lines[1:], start=2):
         if not line:
             continue
         fields = line.split("\t")
         if len(fields) != len(header):
             raise fault(path, number, f"has {len(fields)} fields where the header has {len(header)}")
-        yield number, [fields[place] for place in places]
+        yield number, [fields[place] for place in places], [fields[place] for place in further]
 
 
-def _read_items(path: Path) -> dict[str, Item]:
+def _read_items(path: Path, item_fields: Sequence[str]) -> dict[str, Item]:
+    check_item_fields(item_fields)
     items: dict[str, Item] = {}
-    for line, (item_id, title, categories) in _rows(path, ITEM_COLUMNS):
+    for line, (item_id, title, categories), further in _rows(path, ITEM_COLUMNS, item_fields):
         check_id(path, line, "item", item_id)
         if item_id in items:
             raise fault(path, line, f"item {item_id!r} is listed a second time; keep one row")
         try:
-            items[item_id] = Item(item_id, unescape_text(title), split_categories(categories))
+            fields = tuple(zip(item_fields, map(unescape_text, further), strict=True))
+            items[item_id] = Item(item_id, unescape_text(title), split_categories(categories), fields)
         except ValueError as error:
             raise fault(path, line, str(error)) from None
     return items
@@ -236,7 +266,7 @@ def _read_items(path: Path) -> dict[str, Item]:
 
 def _read_sessions(path: Path, items: dict[str, Item]) -> dict[str, Session]:
     places: dict[str, dict[float, Item]] = {}
-    for line, (session_id, item_id, field) in _rows(path, INTER_COLUMNS):
+    for line, (session_id, item_id, field), _ in _rows(path, INTER_COLUMNS):
         check_id(path, line, "session", session_id)
         if item_id not in items:
             raise fault(path, line, f"item {item_id!r} has no row in the .item file; add it (its title may be empty)")
@@ -265,7 +295,7 @@ def _position(path: Path, line: int, field: str) -> float:
 
 def _read_bundles(path: Path, sessions: dict[str, Session]) -> dict[str, list[tuple[Bundle, str]]]:
     bundles: dict[str, list[tuple[Bundle, str]]] = {}
-    for line, (_, session_id, field, intent) in _rows(path, BUNDLE_COLUMNS):
+    for line, (_, session_id, field, intent), _ in _rows(path, BUNDLE_COLUMNS):
         if session_id not in sessions:
             raise fault(path, line, f"session {session_id!r} is in none of the .inter files")
         places = {item.item_id: place for place, item in enumerate(sessions[session_id].items)}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from recbole.data.interaction import Interaction
 from recbole.utils import FeatureSource, FeatureType
 
 from recbole_routedk.data.atomic import SPLITS, SplitSessions, join_categories, read_atomic
-from recbole_routedk.data.session import LabelledSession, Session, drop_redundant_bundles
+from recbole_routedk.data.session import Item, LabelledSession, Session, drop_redundant_bundles
 from recbole_routedk.errors import UserError
 
 
@@ -40,11 +40,12 @@ class BundleDataset(Dataset):
                 f"benchmark_filename is {config['benchmark_filename']}; sessions are split by file, "
                 f"so it has to be {list(SPLITS)}"
             )
-        own = read_atomic(Path(config["data_path"]), config["dataset"])
-        pooled = _pooled(own, config["knowledge_folders"] or {})
+        fields = config["item_fields"]
+        own = read_atomic(Path(config["data_path"]), config["dataset"], fields)
+        pooled = _pooled(own, config["knowledge_folders"] or {}, fields)
         share = config["train_share"]
         drawn = _drawn(pooled, 1.0 if share is None else float(share), int(config["seed"]))
-        self._by_split = _tested_on(drawn, config["test_on"], config["test_folder"])
+        self._by_split = _tested_on(drawn, config["test_on"], config["test_folder"], fields)
         super().__init__(config)
 
     @property
@@ -57,7 +58,7 @@ class BundleDataset(Dataset):
         content = [
             (
                 labelled.session.session_id,
-                [(item.item_id, item.title, item.categories) for item in labelled.session.items],
+                [_content(item) for item in labelled.session.items],
                 [sorted(bundle) for bundle in labelled.bundles],
                 labelled.intents,
             )
@@ -140,12 +141,12 @@ class BundleDataset(Dataset):
         )
 
 
-def _pooled(own: SplitSessions, folders: Mapping[str, str]) -> SplitSessions:
+def _pooled(own: SplitSessions, folders: Mapping[str, str], item_fields: Sequence[str]) -> SplitSessions:
     """``own`` with the training sessions of other data sets after its training split; their other splits are left."""
     taken = {labelled.session.session_id for labelled in own.all()}
     train = list(own.train)
     for name, folder in folders.items():
-        added = [_renamed(labelled, name) for labelled in read_atomic(Path(folder), name).train]
+        added = [_renamed(labelled, name) for labelled in read_atomic(Path(folder), name, item_fields).train]
         doubled = taken.intersection(labelled.session.session_id for labelled in added)
         if doubled:
             raise UserError(f"knowledge_from: {name} brings a second session {min(doubled)!r}; rename the first")
@@ -162,10 +163,12 @@ def _drawn(splits: SplitSessions, share: float, seed: int) -> SplitSessions:
     return replace(splits, train=tuple(splits.train[place] for place in kept))
 
 
-def _tested_on(splits: SplitSessions, name: str | None, folder: str | None) -> SplitSessions:
+def _tested_on(
+    splits: SplitSessions, name: str | None, folder: str | None, item_fields: Sequence[str]
+) -> SplitSessions:
     if name is None or folder is None:
         return splits
-    test = tuple(_renamed(labelled, name) for labelled in read_atomic(Path(folder), name).test)
+    test = tuple(_renamed(labelled, name) for labelled in read_atomic(Path(folder), name, item_fields).test)
     return replace(splits, test=test)
 
 
@@ -174,6 +177,11 @@ def _renamed(labelled: LabelledSession, dataset: str) -> LabelledSession:
     session = labelled.session
     items = tuple(replace(item, item_id=f"{dataset}:{item.item_id}") for item in session.items)
     return replace(labelled, session=Session(f"{dataset}:{session.session_id}", items))
+
+
+def _content(item: Item) -> tuple[object, ...]:
+    """What a digest is made of; fields came later, and leave digests without them as they were."""
+    return item.item_id, item.title, item.categories, *([item.fields] if item.fields else ())
 
 
 def _scored(labelled: LabelledSession) -> LabelledSession:

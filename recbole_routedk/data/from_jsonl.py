@@ -6,7 +6,7 @@ take no part: a trained model answers them (``generate``).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +21,8 @@ from recbole_routedk.data.session import Item, LabelledSession
 _NO_SPLIT = ""
 
 
-def read_jsonl(path: Path, seed: int = 42) -> tuple[SplitSessions, ConversionReport]:
-    """Read a file of sessions; ``seed`` serves only where no line names its split.
+def read_jsonl(path: Path, seed: int = 42, item_fields: Sequence[str] = ()) -> tuple[SplitSessions, ConversionReport]:
+    """Read a file of sessions; ``seed`` serves only where no line names its split, ``item_fields`` are kept of items.
 
     Raises UserError naming file and line for a line that is no session, a session id that comes twice, an item with
     two titles, a bundle with an unknown item, and a split that some lines name and others do not.
@@ -30,7 +30,7 @@ def read_jsonl(path: Path, seed: int = 42) -> tuple[SplitSessions, ConversionRep
     report = ConversionReport(source=path.name)
     items: dict[str, Item] = {}
     sessions: dict[str, tuple[LabelledSession, str]] = {}
-    for number, value, plain in _lines(path):
+    for number, value, plain in _lines(path, item_fields):
         try:
             labelled, split = _labelled(value, plain, f"line {number}", report), _split_of(value)
         except BadSessionError as error:
@@ -61,13 +61,13 @@ def read_jsonl(path: Path, seed: int = 42) -> tuple[SplitSessions, ConversionRep
     return SplitSessions(**splits), report
 
 
-def _lines(path: Path) -> Iterator[tuple[int, Any, PlainSession]]:
+def _lines(path: Path, item_fields: Sequence[str]) -> Iterator[tuple[int, Any, PlainSession]]:
     try:
         with path.open("rb") as stream:
             for number, line in byte_lines(stream):
                 try:
                     value = parse_json(line)
-                    yield number, value, plain_session(value, f"session-{number}")
+                    yield number, value, plain_session(value, f"session-{number}", item_fields)
                 except BadSessionError as error:
                     raise fault(path, number, str(error)) from None
     except OSError as error:
@@ -101,7 +101,7 @@ def _check_items(path: Path, number: int, labelled: LabelledSession, items: dict
     for item in labelled.session.items:
         check_id(path, number, "item", item.item_id)
         if items.setdefault(item.item_id, item) != item:
-            what = f"item {item.item_id!r} had another title or other categories before; give it one"
+            what = f"item {item.item_id!r} had another title, other categories or other fields before; give it one"
             raise fault(path, number, what)
 
 

@@ -2,7 +2,7 @@
 
 ``["Tripod", "Camera bag"]`` or ``{"session_id": "s1", "items": ["Tripod", {"item_id": "b2", "title": "Camera bag"}]}``;
 in training data also ``"bundles": [[0, 1]]`` (0-based places, item ids or titles), ``"intents": ["travel photos"]``
-and ``"split": "train"``. Other keys are left alone.
+and ``"split": "train"``. Other keys are left alone, but for those of items that ``item_fields`` names.
 """
 
 from __future__ import annotations
@@ -41,10 +41,11 @@ class PlainSession:
         return len(self.places) - len(self.session)
 
 
-def plain_session(value: object, default_id: str) -> PlainSession:
+def plain_session(value: object, default_id: str, item_fields: Sequence[str] = ()) -> PlainSession:
     """Read a session; ``default_id`` is its id where it has none, and an item without id is named by its title.
 
-    A repeated item keeps its first place. Raises BadSessionError.
+    ``item_fields`` are further keys of items that are read, texts or numbers. A repeated item keeps its first place.
+    Raises BadSessionError.
     """
     if isinstance(value, Session):
         return PlainSession(value, tuple(range(len(value))))
@@ -58,7 +59,7 @@ def plain_session(value: object, default_id: str) -> PlainSession:
     known: dict[str, int] = {}
     items: list[Item] = []
     for number, entry in enumerate(given):
-        item = _item(entry, number)
+        item = _item(entry, number, item_fields)
         if known.setdefault(item.item_id, len(items)) == len(items):
             items.append(item)
         places.append(known[item.item_id])
@@ -85,7 +86,7 @@ def title_id(title: str) -> str:
     return f"t-{hashlib.sha256(title.encode()).hexdigest()[:16]}"
 
 
-def _item(entry: object, number: int) -> Item:
+def _item(entry: object, number: int, item_fields: Sequence[str]) -> Item:
     if isinstance(entry, Mapping):
         if "title" not in entry:
             raise BadSessionError(f"item {number} has no title")
@@ -96,8 +97,16 @@ def _item(entry: object, number: int) -> Item:
         categories = tuple(_text(path, f"a category of item {number}") for path in paths)
     else:
         title, item_id, categories = _text(entry, f"item {number}"), None, ()
+    further = entry if isinstance(entry, Mapping) else {}
+    fields = tuple((field, _field(further.get(field), f"{field} of item {number}")) for field in item_fields)
     name = title_id(title) if item_id is None else _identifier(item_id, f"the item_id of item {number}")
-    return Item(name, title, tuple(path for path in categories if path))
+    return Item(name, title, tuple(path for path in categories if path), fields)
+
+
+def _field(value: object, what: str) -> str:
+    if value is None:
+        return ""
+    return _text(str(value) if type(value) in (int, float) else value, what)
 
 
 def _text(value: object, what: str) -> str:

@@ -60,7 +60,7 @@ class PromptEncoder:
 
     Args:
         tokenizer: the student's tokenizer.
-        title_tokens: tokens kept of each title.
+        title_tokens: tokens kept of each title, and of what the further fields of an item say.
         max_items: the longest session that can be labelled.
 
     Raises:
@@ -84,6 +84,7 @@ class PromptEncoder:
         self._opening = [*self._lead(), *self._written(_INSTRUCTION)]
         self._colon = self._written(":")
         self._newline = self._written("\n")
+        self._comma = self._encode(",")
         self._encode_title = lru_cache(maxsize=65536)(self._encode_title_uncached)
 
     def _single_token_labels(self, count: int) -> tuple[list[str], list[int]]:
@@ -177,8 +178,11 @@ class PromptEncoder:
 
     def _item_line(self, position: int, item: Item) -> list[int]:
         # Four times what is kept, because cleaning shortens; cut before the cache, which would hold it whole.
-        title = item.title[: 4 * _CHARACTERS_PER_TOKEN * self.title_tokens]
-        return [self.label_ids[position], *self._colon, *self._encode_title(title), *self._newline]
+        longest = 4 * _CHARACTERS_PER_TOKEN * self.title_tokens
+        line = [self.label_ids[position], *self._colon, *self._encode_title(item.title[:longest])]
+        if item.field_text:  # cut by itself, so that a long title leaves room for it
+            line += [*self._comma, *self._encode_title(item.field_text[:longest])]
+        return [*line, *self._newline]
 
     def suffix(self, knowledge: Sequence[Part] = (), ask: str = ASK) -> list[int]:
         """Return the tokens of the knowledge, if any, and of the question, by default that for the bundles.

@@ -13,7 +13,7 @@ import io
 import json
 import random
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,8 +38,12 @@ class _Row:
     place: str
 
 
-def read_public(folder: Path, seed: int = 42) -> tuple[SplitSessions, ConversionReport]:
+def read_public(
+    folder: Path, seed: int = 42, item_fields: Sequence[str] = ()
+) -> tuple[SplitSessions, ConversionReport]:
     """Read a folder in the public layout; ``seed`` serves only where there is no split.json.
+
+    ``item_fields`` are further columns of item_titles.csv that are kept.
 
     Raises UserError naming file and line for a missing file or column, a wrong number of fields, broken
     quoting, bytes that are not UTF-8, and a split that names an unknown session or one session twice.
@@ -53,7 +57,8 @@ def read_public(folder: Path, seed: int = 42) -> tuple[SplitSessions, Conversion
     if not kept:
         raise fault(folder, None, "has no session with a bundle of two items or more")
     split = _split(folder, list(kept), set(places), seed, report)
-    items = _items(folder, [item for ids in split.values() for key in ids for item in places[key]], report)
+    used = [item for ids in split.values() for key in ids for item in places[key]]
+    items = _items(folder, used, item_fields, report)
     intents = _intents(folder, [bundle for ids in split.values() for key in ids for bundle in kept[key]], report)
     labelled = {
         name: tuple(_labelled(key, places[key], kept[key], items, intents) for key in ids)
@@ -257,14 +262,20 @@ def _by_id(
     return {name: row for name, row in rows.items() if name in used}
 
 
-def _items(folder: Path, ids: Iterable[str], report: ConversionReport) -> dict[str, Item]:
+def _items(folder: Path, ids: Iterable[str], item_fields: Sequence[str], report: ConversionReport) -> dict[str, Item]:
     used = dict.fromkeys(ids)
     titles = _by_id(folder / "item_titles.csv", ITEM_ID, "titles", set(used), Reason.UNUSED_TITLE, report)
     categories = _categories(folder / "item_categories.csv", set(used), report)
+    counted = ConversionReport(source=folder.name)  # rows are counted with the titles
+    further = {
+        name: _by_id(folder / "item_titles.csv", ITEM_ID, name, set(used), Reason.UNUSED_TITLE, counted)
+        for name in item_fields
+    }
     items = {}
     for item_id in used:
         title = titles[item_id].right if item_id in titles else ""
-        items[item_id] = Item(item_id, title, categories.get(item_id, ()))
+        fields = tuple((name, rows[item_id].right if item_id in rows else "") for name, rows in further.items())
+        items[item_id] = Item(item_id, title, categories.get(item_id, ()), fields)
         if not title.strip():
             report.count(Reason.TITLE_MISSING, f"item {item_id}")
         if _ENTITY.search(title):

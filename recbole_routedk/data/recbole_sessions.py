@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from recbole_routedk.data.atomic import ITEM_COLUMNS, unescape_text
+from recbole_routedk.data.atomic import ITEM_COLUMNS, ITEM_FIELDS, unescape_text
 from recbole_routedk.data.files import fault
 from recbole_routedk.data.jsonl import byte_lines
 from recbole_routedk.data.plain import BadSessionError, plain_session
@@ -28,12 +28,16 @@ _TITLE = ("title", "name", "item_name", "product_title", "movie_title", "book_ti
 
 @dataclass(frozen=True)
 class FieldNames:
-    """The columns to read, each "" for the usual name: several title columns are joined by a space."""
+    """The columns to read, each "" for the usual name: several title columns are joined by a space.
+
+    ``item_fields`` are further columns of the .item file.
+    """
 
     session: str = ""
     item: str = ""
     time: str = ""
     titles: tuple[str, ...] = ()
+    item_fields: tuple[str, ...] = ()
 
 
 class RecBoleSessions:
@@ -53,7 +57,8 @@ class RecBoleSessions:
         self._time = _column(self._inter, header, fields.time, _TIME, "--time_field") if timed else None
         self._width = len(header)
         item_file = self._inter.with_name(f"{self._inter.name.partition('.')[0]}.item")
-        self._titles = _read_titles(item_file, fields)
+        self._items = _read_items(item_file, fields)
+        self._item_fields = fields.item_fields
         self._item_file = item_file.name
 
     def count(self) -> int:
@@ -91,11 +96,11 @@ class RecBoleSessions:
         if len(rows) > MOST_ITEMS:
             raise BadSessionError(f"session {content['session_id']!r} has more than {MOST_ITEMS} rows")
         ids = [item for item, _ in sorted(rows, key=lambda row: _seconds(row[1]))]
-        untitled = next((item for item in ids if item not in self._titles), None)
+        untitled = next((item for item in ids if item not in self._items), None)
         if untitled is not None:
             raise BadSessionError(f"item {untitled!r} has no row in {self._item_file}")
-        items = [{"item_id": item, "title": self._titles[item]} for item in ids]
-        return plain_session({"session_id": content["session_id"], "items": items}, f"session-{number}").session
+        own = {"session_id": content["session_id"], "items": [self._items[item] for item in ids]}
+        return plain_session(own, f"session-{number}", self._item_fields).session
 
 
 def is_recbole(path: Path) -> bool:
@@ -145,23 +150,26 @@ def _column(path: Path, header: Sequence[str], given: str, usual: Sequence[str],
     raise fault(path, 1, f"has no column {' or '.join(names)} but {', '.join(header)}; name one with {option}=")
 
 
-def _read_titles(path: Path, fields: FieldNames) -> dict[str, str]:
+def _read_items(path: Path, fields: FieldNames) -> dict[str, dict[str, str]]:
     if not path.is_file():
         raise fault(path, None, "there is no such file; the titles of the items are read from it")
     header = _header(path)
     own = _column(path, header, fields.item, _ITEM, "--item_field")
     wanted = fields.titles or ("",)
     columns = [_column(path, header, name, _TITLE, "--title_field") for name in wanted]
-    # In our own files titles are escaped, in RecBole's they stand as they are.
-    ours = header == [column.partition(":")[0] for column in ITEM_COLUMNS]
-    titles: dict[str, str] = {}
+    further = {name: _column(path, header, name, (), f"--{ITEM_FIELDS}") for name in fields.item_fields}
+    # In our own files texts are escaped, in RecBole's they stand as they are.
+    ours = header[: len(ITEM_COLUMNS)] == [column.partition(":")[0] for column in ITEM_COLUMNS]
+    plain = unescape_text if ours else str
+    items: dict[str, dict[str, str]] = {}
     for number, line in _data_lines(path):
         row = _fields(line)
         if row is None or len(row) != len(header):
             raise fault(path, number, "is no row of as many fields as the header has")
         title = " ".join(row[column] for column in columns if row[column])
-        titles[row[own]] = unescape_text(title) if ours else title
-    return titles
+        texts = {name: plain(row[column]) for name, column in further.items()}
+        items[row[own]] = texts | {"item_id": row[own], "title": plain(title)}
+    return items
 
 
 def _fault(reason: str) -> bytes:

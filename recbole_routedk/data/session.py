@@ -11,11 +11,25 @@ Bundle = frozenset[int]
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One product: its id, its title (untrusted text, may be empty) and its category paths."""
+    """One product: its id, its title (untrusted text, may be empty) and its category paths.
+
+    ``fields`` are further texts about it by name, such as a brand or a price: those that ``item_fields`` asks for.
+    """
 
     item_id: str
     title: str
     categories: tuple[str, ...] = ()
+    fields: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def field_text(self) -> str:
+        """What the fields say, in one text; "" where there are none."""
+        return ", ".join(text for _, text in self.fields if text)
+
+    @property
+    def text(self) -> str:
+        """The title and what the fields say: what models read."""
+        return f"{self.title}, {self.field_text}" if self.field_text else self.title
 
 
 @dataclass(frozen=True, slots=True)

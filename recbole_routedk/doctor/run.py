@@ -23,7 +23,7 @@ def data_set(config: Config) -> Iterator[Finding]:
     """Read the data set whole, count its splits, and look for what gives answers away."""
     name = str(config["dataset"])
     try:
-        splits = read_atomic(Path(config["data_path"]), name)
+        splits = read_atomic(Path(config["data_path"]), name, config["item_fields"])
     except UserError as error:
         yield Finding(Level.ERROR, "data set", str(error), "convert it again: python -m recbole_routedk convert --help")
         return

@@ -156,8 +156,15 @@ class BundleGenerator(AbstractRecommender):
         """
         size = batch_size or int(self.config["eval_batch_size"])
         answerer = WindowAnswerer(self, size, intents)
-        for window in windows(_read_sessions(sessions), BATCHES_A_WINDOW * size):
+        for window in windows(self._read_sessions(sessions), BATCHES_A_WINDOW * size):
             yield from answerer.answer(window)
+
+    def _read_sessions(self, sessions: Iterable[SessionLike]) -> Iterator[Session]:
+        for number, value in enumerate(sessions, start=1):
+            try:
+                yield plain_session(value, f"session-{number}", self.config["item_fields"]).session
+            except BadSessionError as error:
+                raise UserError(f"session {number}: {error}") from None
 
     def save_artefacts(self, folder: Path) -> None:
         """Write what others than this package may want to read into the run folder; nothing unless overridden."""
@@ -218,14 +225,6 @@ class BundleGenerator(AbstractRecommender):
 
     def load_extra_state(self, state: dict[str, Any]) -> None:
         """Take back what ``extra_state`` gave."""
-
-
-def _read_sessions(sessions: Iterable[SessionLike]) -> Iterator[Session]:
-    for number, value in enumerate(sessions, start=1):
-        try:
-            yield plain_session(value, f"session-{number}").session
-        except BadSessionError as error:
-            raise UserError(f"session {number}: {error}") from None
 
 
 def _shown(value: Any) -> str:

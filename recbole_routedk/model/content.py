@@ -47,7 +47,7 @@ def content_of(config: Any, train: Sequence[LabelledSession]) -> Content:
     if config["content"] == "encoder":
         return EncoderContent()
     if config["content"] == "tfidf":
-        titles = [item.title for labelled in train for item in labelled.session.items]
+        titles = [item.text for labelled in train for item in labelled.session.items]
         return TfidfContent(titles, config["content_width"], config["seed"])
     if config["content"] == "student":
         return StudentContent(config["student"], config["student_revision"])

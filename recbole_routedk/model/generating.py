@@ -112,7 +112,7 @@ def windows(values: Iterable[Value], size: int) -> Iterator[list[Value]]:
 
 
 def _length(session: Session) -> tuple[int, int]:
-    return len(session), sum(len(item.title) for item in session.items)
+    return len(session), sum(len(item.text) for item in session.items)
 
 
 def _expert_names(model: BundleGenerator) -> tuple[str, ...]:

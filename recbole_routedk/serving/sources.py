@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -31,9 +31,10 @@ class SessionSource(Protocol):
 class JsonLines:
     """A file of JSON lines, or standard input."""
 
-    def __init__(self, path: Path | None) -> None:
-        """None is standard input; UserError where the file cannot be read."""
+    def __init__(self, path: Path | None, item_fields: Sequence[str] = ()) -> None:
+        """None is standard input; ``item_fields`` are read of items. Raises UserError where the file is missing."""
         self._path = path
+        self._item_fields = tuple(item_fields)
         self.name = str(path) if path else "standard input"
         if path is not None and not path.is_file():
             raise fault(path, None, "there is no such file")
@@ -55,4 +56,4 @@ class JsonLines:
 
     def session(self, number: int, entry: bytes) -> Session:
         """Parse a line."""
-        return plain_session(parse_json(entry), f"session-{number}").session
+        return plain_session(parse_json(entry), f"session-{number}", self._item_fields).session

@@ -50,6 +50,8 @@ RUN = {
     "> array.jsonl": "",
     "python -m recbole_routedk convert --input=pantry": "",
     "python -m recbole_routedk run --model=TitleCluster --dataset=pantry": QUIET,
+    "python -m recbole_routedk convert --input=sessions.jsonl --name=my-brands --item_fields=brand,price": "",
+    "python -m recbole_routedk run --model=TitleCluster --dataset=my-brands --item_fields=brand,price": QUIET,
     "python -m recbole_routedk convert --input=bundle_recommendation/dataset/electronic --name=electronic": "",
     "python -m recbole_routedk generate --run=output/my-shop/RouteDK/first --input=yoochoose "
     "--output=yoochoose.jsonl --title_field=label": "",

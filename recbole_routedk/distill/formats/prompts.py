@@ -123,7 +123,7 @@ def _conversation(example: Sequence[str], asked: Sequence[str]) -> Messages:
 
 def numbered_titles(session: Session) -> str:
     """Return the items of a session, a numbered and quoted title a line."""
-    return "".join(f"{place}: {quoted_title(item.title)}\n" for place, item in enumerate(session.items))
+    return "".join(f"{place}: {quoted_title(item.text)}\n" for place, item in enumerate(session.items))
 
 
 def _positions(bundle: Bundle) -> str:

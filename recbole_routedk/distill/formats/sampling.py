@@ -70,7 +70,7 @@ def _centres(train: Sequence[LabelledSession], encoder: SentenceEncoder) -> Floa
     """Return the mean title vector of each session, length 1, [S, d]."""
     means = []
     for labelled in train:
-        vectors = encoder.encode([item.title for item in labelled.session.items])
+        vectors = encoder.encode([item.text for item in labelled.session.items])
         mean = vectors.mean(0) if len(vectors) else np.zeros(encoder.width)
         means.append(mean / max(float(np.linalg.norm(mean)), 1e-9))
     return np.array(means, dtype=np.float64)

@@ -117,7 +117,7 @@ class AffinityModel:
         return self._matrices(table, self._second.predict(widened))
 
     def _table(self, sessions: Sequence[Session]) -> PairTable:
-        titles = [item.title for session in sessions for item in session.items]
+        titles = [item.text for session in sessions for item in session.items]
         return pair_table(sessions, self._encoder.encode(titles))
 
     def _out_of_fold_evidence(self, pair_fold: Ints, together: Flags) -> Floats:

@@ -139,7 +139,7 @@ class SessionCategories:
 
     def fit(self, sessions: Sequence[Session], folds: Ints) -> None:
         """Learn from given categories of training sessions; ``folds`` [S] as from ``session_folds``."""
-        titles = [item.title for session in sessions for item in session.items]
+        titles = [item.text for session in sessions for item in session.items]
         given = [item.categories for session in sessions for item in session.items]
         vectors = self._encoder.encode(titles)
         self._depth = useful_depth(given, self._deepest)
@@ -154,7 +154,7 @@ class SessionCategories:
 
     def shares(self, sessions: Sequence[Session]) -> Shares:
         """Return the shares of every item in order, [N, labels]; given categories are not read."""
-        titles = [item.title for session in sessions for item in session.items]
+        titles = [item.text for session in sessions for item in session.items]
         return self._full.infer(titles, self._encoder.encode(titles))
 
     def best(self, sessions: Sequence[Session], shares: Shares) -> list[tuple[str, ...]]:

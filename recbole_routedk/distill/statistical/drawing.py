@@ -52,7 +52,7 @@ def best_grouping(session: Session, affinities: Floats, seed: int) -> Grouping:
 
 
 def _title_order(session: Session) -> list[int]:
-    return sorted(range(len(session)), key=lambda place: (session.items[place].title, session.items[place].item_id))
+    return sorted(range(len(session)), key=lambda place: (session.items[place].text, session.items[place].item_id))
 
 
 def _placed(groups: Grouping, order: Sequence[int]) -> Grouping:
@@ -61,7 +61,7 @@ def _placed(groups: Grouping, order: Sequence[int]) -> Grouping:
 
 
 def _drawn(session: Session, ordered: Floats, count: int, seed: int) -> list[Grouping]:
-    titles = "\n".join(sorted(item.title for item in session.items))
+    titles = "\n".join(sorted(item.text for item in session.items))
     generator = np.random.default_rng([seed, zlib.crc32(titles.encode("utf-8", "surrogatepass"))])
     upper = np.triu_indices(len(ordered), 1)
     odds = logit(np.clip(ordered[upper], _SUREST, 1.0 - _SUREST))

@@ -36,7 +36,7 @@ class PairPattern:
 
 def frequent_words(sessions: Iterable[Session]) -> tuple[str, ...]:
     """Return the words of at least five titles, the 600 most frequent, in this order."""
-    titles = {item.title for session in sessions for item in session.items}
+    titles = {item.text for session in sessions for item in session.items}
     counts = Counter(word for title in titles for word in set(title_words(title)))
     common = [word for word in counts if counts[word] >= _FEWEST_TITLES_OF_A_WORD]
     return tuple(sorted(common, key=lambda word: (-counts[word], word))[:_MOST_WORDS])

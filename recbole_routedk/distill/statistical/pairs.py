@@ -60,7 +60,7 @@ def pair_table(sessions: Sequence[Session], vectors: Vectors) -> PairTable:
         owners.append(np.full(len(left), index))
         lefts.append(first[index] + left)
         rights.append(first[index] + right)
-    titles = [item.title for session in sessions for item in session.items]
+    titles = [item.text for session in sessions for item in session.items]
     return PairTable(titles, vectors, first, *(_joined(parts) for parts in (owners, lefts, rights)))
 
 

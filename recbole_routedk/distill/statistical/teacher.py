@@ -110,7 +110,7 @@ class StatisticalTeacher:
 
 
 def _name(session: Session) -> tuple[str, ...]:
-    return (session.session_id, *(item.title for item in session.items))
+    return (session.session_id, *(item.text for item in session.items))
 
 
 def fitted_teacher(train: Sequence[LabelledSession], seed: int) -> StatisticalTeacher:

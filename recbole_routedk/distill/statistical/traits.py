@@ -41,7 +41,7 @@ class TraitReader:
         return [
             ItemTraits(
                 tuple(self._phrases[label] for label in own),
-                tuple(frozenset(title_words(item.title)) for item in session.items),
+                tuple(frozenset(title_words(item.text)) for item in session.items),
             )
             for session, own in zip(sessions, named, strict=True)
         ]

@@ -70,7 +70,7 @@ def _bm25(known: Sequence[Session]) -> Callable[[Sequence[Session]], Scores]:
 
 
 def _words(session: Session) -> list[str]:
-    return [word for item in session.items for word in title_words(item.title)]
+    return [word for item in session.items for word in title_words(item.text)]
 
 
 _RETRIEVERS = {"bm25": _bm25, "embeddings": _embedded}

@@ -49,7 +49,7 @@ class SimilarSessions:
 
 def mean_title_vectors(encoder: SentenceEncoder, sessions: Sequence[Session]) -> Vectors:
     """Return the mean of the title vectors of each session, of length 1: [sessions, width]."""
-    titles = [item.title for session in sessions for item in session.items]
+    titles = [item.text for session in sessions for item in session.items]
     ends = np.cumsum([len(session) for session in sessions])
     means = [part.mean(axis=0) for part in np.split(encoder.encode(titles), ends[:-1])]
     vectors = np.stack(means)
@@ -60,7 +60,7 @@ def _line(labelled: LabelledSession) -> str:
     intents: dict[Bundle, str] = dict(zip(labelled.bundles, labelled.intents, strict=False))
     told = []
     for bundle in canonical_order(labelled.bundles)[:_MOST_BUNDLES]:
-        titles = [labelled.session.items[position].title for position in bundle[:_MOST_ITEMS]]
+        titles = [labelled.session.items[position].text for position in bundle[:_MOST_ITEMS]]
         items = " + ".join(" ".join(title_words(title)[:_WORDS]) or "?" for title in titles)
         intent = shorten(intents.get(frozenset(bundle), ""), _LONGEST_INTENT, placeholder="")
         told.append(f"{intent}: {items};" if intent else f"{items};")

@@ -13,7 +13,7 @@ from recbole_routedk.model.content import Content
 
 def item_vectors(content: Content, sessions: Sequence[Session]) -> list[Tensor]:
     """Return the vectors of the items of each session, float32 [n, width] each."""
-    titles = [item.title for session in sessions for item in session.items]
+    titles = [item.text for session in sessions for item in session.items]
     vectors = torch.from_numpy(content.vectors(titles))
     return list(vectors.split([len(session) for session in sessions]))
 

@@ -102,7 +102,7 @@ class StockBundler(BundleGenerator):
         if self._seen is None:
             groups = TrainingGroups.of(self.dataset.labelled_sessions, self.config["interactions"])
             self._seen = self._seen_items(groups)
-        vectors = self._title_content().vectors([item.title for session in sessions for item in session.items])
+        vectors = self._title_content().vectors([item.text for session in sessions for item in session.items])
         matrices, start = [], 0
         for session in sessions:
             end = start + len(session)
@@ -117,7 +117,7 @@ class StockBundler(BundleGenerator):
         return self._content
 
     def _seen_items(self, groups: TrainingGroups) -> SeenItems:
-        titles = self._title_content().vectors([item.title for item in groups.items])
+        titles = self._title_content().vectors([item.text for item in groups.items])
         rows = {item.item_id: row for row, item in enumerate(groups.items)}
         vectors = self.item_vectors.cpu().numpy()
         return SeenItems(rows, titles, vectors, self.config["neighbours"], self.config["neighbour_sharpness"])

@@ -58,7 +58,7 @@ class TitleCluster(BundleGenerator):
 
 def title_similarities(content: Content, sessions: Sequence[Session]) -> list[Floats]:
     """Return the cosines of the titles of each session, [n, n] each."""
-    vectors = content.vectors([item.title for session in sessions for item in session.items]).astype(float)
+    vectors = content.vectors([item.text for session in sessions for item in session.items]).astype(float)
     matrices, start = [], 0
     for session in sessions:
         own = vectors[start : start + len(session)]
