@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from itertools import cycle, islice
 from typing import Any
 
@@ -17,7 +18,9 @@ from torch import Tensor
 from workload import Texts, batch, loaded, some_examples
 
 from recbole_routedk.model.routedk import RouteDK
+from recbole_routedk.plugins import plugin_names
 from recbole_routedk.student.routed_student import Prefill, RoutedStudent
+from recbole_routedk.student.router import make_router
 
 STEPS, BATCHES = 8, (1, 8, 32)
 X_STEPS, X_BATCHES, PROMPT = 4, (1, 8), 256
@@ -167,29 +170,45 @@ def _beside_x_lora(model: RouteDK, rival: Any, prompts: list[list[int]], options
 
 @torch.no_grad()
 def router(options: Options) -> list[Row]:
-    """The router against the reading of the items that it judges by."""
+    """Every router, with a mixture for the prompt and one for each layer, against the reading of the items."""
     model = loaded(options).model
-    texts = _prompts(options, options.batch)
-    prefill = model.student.read_prefix(texts.prefixes)
-    gates = model.router
+    texts, student = _prompts(options, options.batch), model.student
+    listens = student.listens_for_experts
+    made = {
+        f"{name}, a {gates}": make_router(
+            student, dict(model.config.settings) | {"router": name, "router_gates": gates}
+        )
+        for name in plugin_names("router")
+        for gates in ("prompt", "layer")
+    }
+    prefill = _read(student, texts, True)()  # Arrow, which is among them, has let the student listen
     timings = alternate(
         {
-            "prefill": lambda: lambda: model.student.read_prefix(texts.prefixes),
-            "router": lambda: lambda: gates(prefill.summary) if gates is not None else None,
+            "prefill": lambda: _read(student, texts, False),
+            "prefill, listening": lambda: _read(student, texts, True),
+            **{name: (lambda own=own: lambda: own.gates(prefill)) for name, own in made.items()},
         },
         options,
     )
+    student.listens_for_experts = listens
+    sizes = {"rows": len(texts.prefixes)}
+    bar = Bar("at most", 0.01)
+    told = "gates from what is read, over reading the items"
     return [
+        *(compare(f"{name} / prefill", told, timings, [name], ["prefill"], bar, **sizes) for name in made),
         compare(
-            "router / prefill",
-            "gates from the summary, over reading the items",
+            "prefill, listening / prefill",
+            "reading the items as arrow needs it: with what excites each expert",
             timings,
-            ["router"],
+            ["prefill, listening"],
             ["prefill"],
-            Bar("at most", 0.01),
-            rows=len(texts.prefixes),
-        )
+        ),
     ]
+
+
+def _read(student: RoutedStudent, texts: Texts, listening: bool) -> Callable[[], Prefill]:
+    student.listens_for_experts = listening
+    return lambda: student.read_prefix(texts.prefixes)
 
 
 def _prompts(options: Options, size: int) -> Texts:

@@ -34,7 +34,12 @@ ROWS = {
         **{f"X-LoRA / decode step, {rows} rows": 20 for rows in (1, 8)},
         **{f"X-LoRA / constrained step, {rows} rows": None for rows in (1, 8)},
         **{f"X-LoRA / prompt and steps, {rows} rows": None for rows in (1, 8)},
-        "router / prefill": 0.01,
+        **{
+            f"{router}, a {gates} / prefill": 0.01
+            for router in ("arrow", "softmax", "sparsegen", "static", "straight_through", "top_k")
+            for gates in ("prompt", "layer")
+        },
+        "prefill, listening / prefill": None,
     },
     "train": {
         "memory": 3.0,
