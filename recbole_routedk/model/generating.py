@@ -12,6 +12,7 @@ import torch
 
 from recbole_routedk.data.session import Bundle, Generation, Rejection, Session
 from recbole_routedk.distill.encoder import SentenceEncoder
+from recbole_routedk.measure import give_back_freed_memory
 from recbole_routedk.progress import progress_shown
 
 if TYPE_CHECKING:
@@ -85,6 +86,7 @@ class WindowAnswerer:
             if self._phrases is not None:
                 named = self._phrases.name(sessions, [each.bundles for each in generations])
         self._fitted = True
+        give_back_freed_memory()
         return [
             SessionBundles(session, own.bundles, intents, own.score, self._named_gates(own), own.rejected)
             for session, own, intents in zip(sessions, generations, named, strict=True)
