@@ -33,7 +33,7 @@ run: install
 # in a Chromium, which is installed where there is none.
 test: install
 	$(BIN)/python tests/report/chromium.py
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadscope --no-loadscope-reorder
 
 lint: install
 	$(BIN)/ruff check .

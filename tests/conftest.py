@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,16 +15,29 @@ from recbole_routedk.threads import calm_openmp
 calm_openmp()  # before torch is imported: what needs it, fixtures import themselves
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Deal out whole files to pytest-xdist's workers (``--dist loadgroup``): a module's fixtures are made once.
+BUSY = {
+    f"tests/{name}.py"
+    for name in ("test_distributed", "test_ray_cluster", "serving/test_ray_generation", "distill/test_ray_distillation")
+}
+"""Files of tests whose own processes keep every core busy: side by side they would starve each other."""
 
-    Tests whose own processes keep every core busy come first, all in one worker: side by side they would starve each
-    other, and the tests with a Ray cluster would each start one.
-    """
-    items.sort(key=lambda item: item.get_closest_marker("processes") is None)
-    for item in items:
-        own = "processes" if item.get_closest_marker("processes") else item.path.as_posix()
-        item.add_marker(pytest.mark.xdist_group(own))
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let the busy files come first."""
+    items.sort(key=lambda item: item.nodeid.partition("::")[0] not in BUSY)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Deal out whole files, so that what a module's fixture makes is made once; the busy ones go to one worker."""
+    from xdist.scheduler.loadscope import LoadScopeScheduling
+
+    class WholeFiles(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = nodeid.partition("::")[0]
+            return "busy" if file in BUSY else file
+
+    return WholeFiles(config, log)
 
 
 @pytest.fixture

@@ -24,8 +24,6 @@ from recbole_routedk.quick_start import run_recbole_routedk
 from recbole_routedk.registry import shipped_datasets
 from recbole_routedk.report.curves import read_scalars
 
-pytestmark = pytest.mark.processes
-
 TESTS = Path(__file__).parent
 
 

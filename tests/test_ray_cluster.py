@@ -24,8 +24,6 @@ from recbole_routedk.ray_cluster import (
     workers_of,
 )
 
-pytestmark = pytest.mark.processes
-
 TWO = Workers(2)
 
 

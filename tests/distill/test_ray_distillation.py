@@ -22,8 +22,6 @@ from recbole_routedk.distill.store.stored_teacher import StoredTeacher
 from recbole_routedk.distill.teachers.protocol import Identity, Message, Request, Response, Task, Teacher
 from recbole_routedk.ray_cluster import RayOptions, ray_cluster
 
-pytestmark = pytest.mark.processes
-
 BLOCK = 4
 QUESTIONS = [f"question {number}" for number in range(60)]
 

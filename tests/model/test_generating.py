@@ -25,7 +25,7 @@ class Recording(BundleGenerator):
     gradient_trained = False
 
     def __init__(self) -> None:
-        super().__init__({"device": "cpu", "eval_batch_size": 3}, None)
+        super().__init__({"device": "cpu", "eval_batch_size": 3, "item_fields": []}, None)
         self.batches: list[list[int]] = []
 
     def predict_bundles(self, sessions: Sequence[Session]) -> list[Generation]:

@@ -20,8 +20,6 @@ from recbole_routedk import run_recbole_routedk
 from recbole_routedk.cli.dispatch import main
 from recbole_routedk.data.atomic import write_atomic
 
-pytestmark = pytest.mark.processes
-
 LINES = 96
 TITLES = ("Tripod", "Camera bag", "Yoga mat", "Tea", "Teapot", "Rope", "Tent")
 
