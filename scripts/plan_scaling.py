@@ -28,9 +28,9 @@ ASSUMED: dict[str, tuple[float, str, str]] = {
     "reached": (0.05, "share of that which so small a student reaches", "assumed, to be measured"),
     "gpu_dollars": (3.0, "US dollars for a GPU hour", "assumed"),
     "teacher_rate": (
-        50.0,
-        "sessions a second that the statistical teacher thinks about on a core",
-        "assumed, to be measured",
+        14.0,
+        "sessions a second of which a core reads every title for the statistical teacher",
+        "measured above, on a busy machine",
     ),
     "core_dollars": (0.04, "US dollars for a core hour", "assumed"),
     "answer_bytes": (600.0, "bytes of a line of answers", "assumed"),
