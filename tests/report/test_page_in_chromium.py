@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from made_runs import HOSTILE, alternating, right, small_test, whole, write_data, write_run
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, expect
 
 from recbole_routedk.cli.dispatch import main
 from recbole_routedk.report.gallery import shown_text
@@ -49,7 +49,7 @@ def page(opened: tuple[Page, list[str], list[str]]) -> Page:
     page.emulate_media(media="screen", color_scheme="light")
     page.set_viewport_size({"width": 1200, "height": 900})
     page.click("button[type=reset]")
-    page.wait_for_function("document.querySelectorAll('.card').length === 12")
+    expect(page.locator(".card")).to_have_count(12, timeout=PATIENCE)  # waits, without eval, which the page forbids
     return page
 
 
@@ -110,7 +110,7 @@ def test_the_gallery_is_filtered_by_model_answer_length_and_words(page: Page) ->
     assert seen(page) == [name for name, length in zip(ids, lengths, strict=True) if length == 6]
 
     page.click("button[type=reset]")
-    page.wait_for_function("document.querySelectorAll('.card').length === 12")
+    expect(page.locator(".card")).to_have_count(12, timeout=PATIENCE)  # waits, without eval, which the page forbids
     page.fill("#words", "ONERROR image")
     assert seen(page) == []
     assert "Loosen a filter" in page.inner_text("#count")
