@@ -159,7 +159,8 @@ def _read_items(path: Path, fields: FieldNames) -> dict[str, dict[str, str]]:
     columns = [_column(path, header, name, _TITLE, "--title_field") for name in wanted]
     further = {name: _column(path, header, name, (), f"--{ITEM_FIELDS}") for name in fields.item_fields}
     # In our own files texts are escaped, in RecBole's they stand as they are.
-    ours = header[: len(ITEM_COLUMNS)] == [column.partition(":")[0] for column in ITEM_COLUMNS]
+    known = header[: len(ITEM_COLUMNS)] == [column.partition(":")[0] for column in ITEM_COLUMNS]
+    ours = known and path.with_suffix(".bundle").is_file()
     plain = unescape_text if ours else str
     items: dict[str, dict[str, str]] = {}
     for number, line in _data_lines(path):

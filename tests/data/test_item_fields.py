@@ -127,6 +127,19 @@ def test_recbole_data_sets_have_them_beside_the_titles(tmp_path: Path) -> None:
         RecBoleSessions(tmp_path / "r", FieldNames(item_fields=("size",)))
 
 
+def test_texts_of_a_foreign_file_with_our_columns_stand_as_they_are(tmp_path: Path) -> None:
+    (tmp_path / "r").mkdir()
+    (tmp_path / "r" / "r.inter").write_text("session_id:token\titem_id:token\n1\ta\n", encoding="utf-8")
+    (tmp_path / "r" / "r.item").write_text(
+        "item_id:token\ttitle:token\tcategories:token\tbrand:token\na\tC:\\dir\t\tA\\B\n", encoding="utf-8"
+    )
+    source = RecBoleSessions(tmp_path / "r", FieldNames(item_fields=("brand",)))
+
+    (session,) = [source.session(number, entry) for number, entry in source.entries()]
+
+    assert session.items[0].text == "C:\\dir, A\\B"
+
+
 def test_a_long_title_leaves_room_in_the_prompt_for_what_the_fields_say() -> None:
     tokenizer = AutoTokenizer.from_pretrained(embedded_folder())
     prompts = PromptEncoder(tokenizer, title_tokens=4, max_items=9)
