@@ -32,6 +32,8 @@ BARE = "--show_progress=False"
 QUIET = "--baselines=[] --show_progress=False --state=ERROR"
 SMALL = f"--student=STUDENT --consensus_samples=2 --first_adapted_layer=0 --title_tokens=4 {QUIET}"
 
+ONE_MODEL = "--model=StockBundler --seed=2020"
+
 RUN = {
     "python run_recbole_routedk.py --help": "",
     "python -m recbole_routedk convert --input=sessions.jsonl --name=my-shop": "",
@@ -53,6 +55,11 @@ RUN = {
     "python -m recbole_routedk convert --input=sessions.jsonl --name=my-brands --item_fields=brand,price": "",
     "python -m recbole_routedk run --model=TitleCluster --dataset=my-brands --item_fields=brand,price": QUIET,
     "python -m recbole_routedk convert --input=bundle_recommendation/dataset/electronic --name=electronic": "",
+    "python run_recbole_routedk.py --model=RouteDK,RouteDK:fusion=base,NaiveDK --dataset=electronic": SMALL,
+    "python run_recbole_routedk.py --config_files=properties/benchmark/electronic.yaml": f"{ONE_MODEL} {QUIET}",
+    "python run_recbole_routedk.py --config_files=properties/study/knowledge.yaml": f"{SMALL} --model=KD --seed=2020",
+    "python run_recbole_routedk.py --model=RouteDK --dataset=bundle-mini": SMALL,
+    ".venv/bin/python run_recbole_routedk.py --model=RouteDK --dataset=bundle-mini": SMALL,
     "python -m recbole_routedk generate --run=output/my-shop/RouteDK/first --input=yoochoose "
     "--output=yoochoose.jsonl --title_field=label": "",
     "python -m recbole_routedk distill --dataset=electronic --teacher=openai --teacher_model=gpt-4o-mini --dry_run": "",
@@ -138,17 +145,11 @@ def read_git(words: list[str]) -> None:
     assert " ".join(["git", *words]) in yaml
 
 
-LONG = "takes minutes to hours with the real student"
 READ: dict[str, tuple[Callable[[list[str]], None], str]] = {
     "make run": (read_make, "installs; then runs what the first command of README.md under 'Use it' does"),
     "make test": (read_make, "is this suite"),
     "make install": (read_make, "needs a package index"),
     "make lint": (read_make, "installs first, which needs a package index"),
-    "python run_recbole_routedk.py --model=RouteDK --dataset=bundle-mini": (read_run, LONG),
-    ".venv/bin/python run_recbole_routedk.py --model=RouteDK --dataset=bundle-mini": (read_run, LONG),
-    "python run_recbole_routedk.py --model=RouteDK,RouteDK:fusion=base,NaiveDK --dataset=electronic": (read_run, LONG),
-    "python run_recbole_routedk.py --config_files=properties/benchmark/electronic.yaml": (read_run, LONG),
-    "python run_recbole_routedk.py --config_files=properties/study/knowledge.yaml": (read_run, LONG),
     "python -m recbole_routedk distill --dataset=electronic --teacher=openai --teacher_model=gpt-4o-mini "
     "--budget=2.50 --split=valid,test": (read_distill, "needs a key to a paid service"),
     "python run_recbole_routedk.py --model=RouteDK --dataset=electronic --teacher=openai --teacher_model=gpt-4o-mini": (
