@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from marked_page import with_part
+
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "scaling.md"
-BEGIN, END = "<!-- plan_scaling.py begins -->", "<!-- plan_scaling.py ends -->"
 
 ASSUMED: dict[str, tuple[float, str, str]] = {
     "sessions": (1e8, "sessions a day", "the task"),
@@ -85,8 +86,7 @@ def plan() -> str:
 
 def with_plan(page: str) -> str:
     """Return the page with the tables between its two marks."""
-    before, _, rest = page.partition(BEGIN)
-    return f"{before}{BEGIN}\n\n{plan()}\n\n{END}{rest.partition(END)[2]}"
+    return with_part(page, Path(__file__).name, plan())
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
+import importlib
 import re
 import sys
 from pathlib import Path
@@ -22,14 +22,12 @@ LINK = re.compile(r"\]\(([^)\s]+)\)")
 
 
 def script(name: str) -> ModuleType:
-    """A script of the checkout as a module."""
-    spec = importlib.util.spec_from_file_location(name, ROOT / "scripts" / f"{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module  # dataclasses look for their module there
-    spec.loader.exec_module(module)
-    return module
+    """A script of the checkout as a module, found among its neighbours as when it is run."""
+    sys.path.insert(0, str(ROOT / "scripts"))
+    try:
+        return importlib.import_module(name)
+    finally:
+        sys.path.pop(0)
 
 
 def headings(page: Path) -> set[str]:

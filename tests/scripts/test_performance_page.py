@@ -7,13 +7,16 @@ from pathlib import Path
 
 import performance_page
 import pytest
+from marked_page import marks
 
 
 def test_the_page_has_what_was_measured() -> None:
     files = list((performance_page.RESULTS / "performance").glob("*.json"))
 
     assert files
-    assert performance_page.tables(files) in (performance_page.RESULTS / "performance.md").read_text(encoding="utf-8")
+    assert performance_page.tables(files).strip() in (performance_page.RESULTS / "performance.md").read_text(
+        encoding="utf-8"
+    )
 
 
 def test_a_row_says_whether_its_bar_is_met(tmp_path: Path) -> None:
@@ -37,15 +40,14 @@ def test_the_page_is_written_between_its_marks(tmp_path: Path, monkeypatch: pyte
     (tmp_path / "performance").mkdir()
     source = performance_page.RESULTS / "performance" / "mixture.json"
     (tmp_path / "performance" / "mixture.json").write_bytes(source.read_bytes())
-    (tmp_path / "performance.md").write_text(
-        f"# Before\n{performance_page.BEGIN}\nold\n{performance_page.END}\nafter\n", encoding="utf-8"
-    )
+    begin, end = marks("performance_page.py")
+    (tmp_path / "performance.md").write_text(f"# Before\n{begin}\nold\n{end}\nafter\n", encoding="utf-8")
     monkeypatch.setattr(performance_page, "RESULTS", tmp_path)
 
     assert performance_page.main() == 0
 
     page = (tmp_path / "performance.md").read_text(encoding="utf-8")
     assert page.startswith("# Before\n")
-    assert page.endswith(f"{performance_page.END}\nafter\n")
+    assert page.endswith(f"{end}\nafter\n")
     assert "old" not in page
     assert "## mixture.py" in page

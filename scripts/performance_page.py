@@ -1,6 +1,6 @@
 """Write the tables of results/performance.md from what the scripts measured.
 
-``python benchmarks/performance_page.py`` reads results/performance/*.json, as ``--json`` writes them.
+``python scripts/performance_page.py`` reads results/performance/*.json, as ``--json`` writes them.
 """
 
 from __future__ import annotations
@@ -10,8 +10,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from marked_page import with_part
+
 RESULTS = Path(__file__).resolve().parents[1] / "results"
-BEGIN, END = "<!-- performance_page.py begins -->", "<!-- performance_page.py ends -->"
 
 
 def tables(files: list[Path]) -> str:
@@ -48,10 +49,8 @@ def _line(row: dict[str, Any]) -> str:
 def main() -> int:
     """Write the tables between the two marks of the page; returns the exit code."""
     page = RESULTS / "performance.md"
-    before, rest = page.read_text(encoding="utf-8").split(BEGIN)
-    after = rest.split(END)[1]
     made = tables(list((RESULTS / "performance").glob("*.json")))
-    page.write_text(f"{before}{BEGIN}\n\n{made}\n{END}{after}", encoding="utf-8")
+    page.write_text(with_part(page.read_text(encoding="utf-8"), Path(__file__).name, made), encoding="utf-8")
     return 0
 
 
