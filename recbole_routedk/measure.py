@@ -1,4 +1,4 @@
-"""Peak memory of this process, or of its GPU; giving back what is free."""
+"""Peak memory of this process, or of its GPU; what is free, and giving it back."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import sys
 from functools import cache
 from pathlib import Path
 
+import psutil
 import torch
 
 
@@ -31,6 +32,22 @@ def peak_memory_mib(device: torch.device) -> float:
                 return int(line.split()[1]) / 2**10
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / 2**20 if sys.platform == "darwin" else peak / 2**10
+
+
+def free_memory(device: torch.device) -> int:
+    """Bytes that a GPU has free, those included that torch keeps for itself; or the RAM, within a container's limit."""
+    if device.type == "cuda":
+        free, _ = torch.cuda.mem_get_info(device)
+        return int(free + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device))
+    return min(int(psutil.virtual_memory().available), _left_to_container(Path("/sys/fs/cgroup")))
+
+
+def _left_to_container(folder: Path) -> int:
+    # Control groups of version 2 alone; "max" stands for no limit.
+    with contextlib.suppress(OSError, ValueError):
+        limit, used = ((folder / name).read_text(encoding="ascii") for name in ("memory.max", "memory.current"))
+        return max(0, int(limit) - int(used))
+    return sys.maxsize
 
 
 def give_back_freed_memory() -> None:

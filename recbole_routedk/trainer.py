@@ -44,7 +44,7 @@ from recbole_routedk.reuse import trained_alike
 from recbole_routedk.run_log import NoWriter
 from recbole_routedk.schedule import rate_factor
 from recbole_routedk.training_state import BEST, LAST, Progress, RunCheckpoints
-from recbole_routedk.training_step import learn_batch
+from recbole_routedk.training_step import fuse_steps, learn_batch
 
 T = TypeVar("T")
 
@@ -166,7 +166,7 @@ class BundleTrainer(Trainer):
         trained = [value for value in self.model.parameters() if value.requires_grad]
         if not trained:
             raise RuntimeError(f"stage {stage.name} of {self.config['model']} trains no parameter")
-        self.optimizer = self._build_optimizer(params=trained, learning_rate=stage.learning_rate)
+        self.optimizer = fuse_steps(self._build_optimizer(params=trained, learning_rate=stage.learning_rate))
         if progress.epoch == 0 and not progress.stage_done:
             progress.best_score, progress.best_result, progress.waited = None, {}, 0
             self._best = None

@@ -8,9 +8,18 @@ import torch
 from recbole.data.interaction import Interaction
 from torch import Tensor
 from torch.nn import Parameter
+from torch.optim import Optimizer
 
 from recbole_routedk.distributed import own_rows, sum_gradients, together
 from recbole_routedk.model.bundle_generator import OWN, BundleGenerator
+
+
+def fuse_steps(optimizer: Optimizer, devices: Sequence[str] = ("cuda",)) -> Optimizer:
+    """Let an optimizer take its steps in one kernel where torch has one for it and all it trains is on ``devices``."""
+    for group in optimizer.param_groups:
+        if "fused" in group and all(each.device.type in devices for each in group["params"]):
+            group["fused"] = True
+    return optimizer
 
 
 def learn_batch(model: BundleGenerator, batch: Interaction, parameters: Sequence[Parameter], amp: bool) -> float:

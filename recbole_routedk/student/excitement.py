@@ -20,7 +20,7 @@ def prototypes(layer: FusedExpertLinear) -> Tensor:
         # The right singular vectors of B A are those of R A, where B = Q R: r rows instead of all outputs.
         reduced = torch.linalg.qr(weight_b.float(), mode="r").R @ weight_a.float()
         directions.append(torch.linalg.svd(reduced, full_matrices=False).Vh[0])
-    return torch.stack(directions).to(layer.lora_a.dtype)
+    return torch.stack(directions).to(layer.base.weight.dtype)
 
 
 class Excitement:

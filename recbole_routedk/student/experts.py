@@ -64,16 +64,30 @@ class FusedExpertLinear(nn.Module):
         width = rank * len(bus.experts)
         # GPT-2's Conv1D is a linear layer whose weight is [in, out].
         inputs, outputs = base.weight.shape if isinstance(base, Conv1D) else reversed(base.weight.shape)
-        self.lora_a = nn.Parameter(base.weight.new_empty(width, inputs))
-        self.lora_b = nn.Parameter(base.weight.new_zeros(outputs, width))
+        # The steps of training are too small for a half precision of the student.
+        precise = torch.promote_types(base.weight.dtype, torch.float32)
+        self.lora_a = nn.Parameter(base.weight.new_empty(width, inputs, dtype=precise))
+        self.lora_b = nn.Parameter(base.weight.new_zeros(outputs, width, dtype=precise))
+        self._cast: dict[str, tuple[int, Tensor]] = {}
 
     def forward(self, inputs: Tensor) -> Tensor:
         output = self.base(inputs)
         rows = self._bus.rows(self.layer)
         if rows is None:
             return output
-        hidden = functional.linear(inputs, self.lora_a) * rows
-        return output + functional.linear(hidden, self.lora_b)
+        hidden = functional.linear(inputs, self._as("lora_a", inputs)) * rows
+        return output + functional.linear(hidden, self._as("lora_b", inputs))
+
+    def _as(self, name: str, like: Tensor) -> Tensor:
+        """Return a weight in the type of ``like``; without gradients it is cast once, not for every token."""
+        weight: Tensor = getattr(self, name)
+        if weight.dtype == like.dtype or torch.is_grad_enabled():
+            return weight.to(like.dtype)
+        version, cast = self._cast.get(name, (-1, weight))
+        if version != weight._version or (cast.dtype, cast.device) != (like.dtype, weight.device):
+            cast = weight.to(like.dtype)
+            self._cast[name] = (weight._version, cast)
+        return cast
 
     def expert_slice(self, index: int) -> slice:
         """Return the columns of ``lora_b`` (rows of ``lora_a``) that belong to expert ``index``."""

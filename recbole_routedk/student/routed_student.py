@@ -94,8 +94,12 @@ class RoutedStudent(nn.Module):
         longest = max(len(row) for row in rows)
         ids = [[self._pad_id] * (longest - len(row)) + list(row) for row in rows]
         mask = [[0] * (longest - len(row)) + [1] * len(row) for row in rows]
-        device = self._head.weight.device
-        return torch.tensor(ids, device=device), torch.tensor(mask, device=device)
+        return self._there(ids), self._there(mask)
+
+    def _there(self, numbers: list[list[int]]) -> Tensor:
+        """Return whole numbers as a tensor beside the model; the way to a GPU holds nothing up."""
+        tensor, device = torch.tensor(numbers), self._head.weight.device
+        return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)
 
     @torch.no_grad()
     def read_prefix(self, rows: Sequence[Sequence[int]]) -> Prefill:
@@ -209,9 +213,7 @@ class RoutedStudent(nn.Module):
         """
         ids, mask = self.pad_left([[*suffix, *answer[:-1]] for suffix, answer in zip(suffixes, answers, strict=True)])
         longest = max(len(answer) for answer in answers)
-        targets = torch.full((len(answers), longest), IGNORED, device=ids.device)
-        for row, answer in enumerate(answers):
-            targets[row, longest - len(answer) :] = torch.tensor(answer, device=ids.device)
+        targets = self._there([[IGNORED] * (longest - len(answer)) + list(answer) for answer in answers])
         hidden = self.extend(prefill, ids, mask, gates)[:, -longest:]
         wanted = targets != IGNORED
         losses = functional.cross_entropy(self.logits(hidden[wanted]).float(), targets[wanted], reduction="none")

@@ -73,3 +73,38 @@ def test_loading_an_expert_leaves_the_others_as_they_are() -> None:
         assert torch.equal(layer.expert_weights(k)[1], before[k][1])
     assert bool((layer.expert_weights(1)[0] == 2).all())
     assert bool((layer.expert_weights(1)[1] == 3).all())
+
+
+def test_beside_a_half_precise_layer_experts_stay_precise_and_learn() -> None:
+    torch.manual_seed(0)
+    bus = GateBus(("a", "b"), RANK, SCALING)
+    layer = FusedExpertLinear(nn.Linear(5, 7, dtype=torch.bfloat16).requires_grad_(False), bus, RANK)
+    nn.init.normal_(layer.lora_a)
+    nn.init.normal_(layer.lora_b)
+    inputs = torch.randn(4, 3, 5, dtype=torch.bfloat16)
+    bus.set(torch.full((4, 2), 0.5, dtype=torch.bfloat16))
+
+    learnt = layer(inputs)
+    learnt.float().sum().backward()
+    with torch.no_grad():
+        cast_once = [layer(inputs), layer(inputs)]
+        precise = layer.base(inputs).float() + SCALING * 0.5 * inputs.float() @ layer.lora_a.T @ layer.lora_b.T
+
+    assert layer.lora_a.dtype == layer.lora_a.grad.dtype == torch.float32
+    assert learnt.dtype == torch.bfloat16
+    assert all(torch.equal(each, learnt) for each in cast_once)
+    torch.testing.assert_close(learnt.float(), precise, rtol=0.05, atol=0.1)
+
+
+def test_weights_that_change_are_cast_anew() -> None:
+    bus = GateBus(("a",), RANK, SCALING)
+    layer = FusedExpertLinear(nn.Linear(5, 7, dtype=torch.bfloat16), bus, RANK)
+    inputs = torch.randn(1, 1, 5, dtype=torch.bfloat16)
+    bus.set(torch.ones(1, 1, dtype=torch.bfloat16))
+    with torch.no_grad():
+        layer.lora_a.fill_(1.0)
+        assert torch.equal(layer(inputs), layer.base(inputs))  # B is still zero
+
+        layer.load_expert(0, torch.ones(RANK, 5), torch.ones(7, RANK))
+
+        assert not torch.equal(layer(inputs), layer.base(inputs))

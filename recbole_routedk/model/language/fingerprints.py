@@ -15,7 +15,10 @@ _PROBE = "It's 2 × 35 mm — café 茶 😀\n\tA B; AA 1234"
 
 
 def student_fingerprints(student: Student) -> dict[str, str]:
-    """Digests of the weights and of the tokenizer's vocabulary, special tokens, template and way to split."""
+    """Digests of the weights and of the tokenizer's vocabulary, special tokens, template and way to split.
+
+    Weights count as bfloat16 has them, so that a run trained in float32 on a CPU is known on a GPU that halves them.
+    """
     return {"student": _weights(student), "tokenizer": _tokenizer(student)}
 
 
@@ -24,7 +27,9 @@ def _weights(student: Student) -> str:
     for name, value in sorted(student.model.named_parameters()):
         digest.update(f"{name} {tuple(value.shape)}".encode())
         flat = value.detach().flatten()
-        digest.update(flat[:: max(1, len(flat) // _VALUES)][:_VALUES].to("cpu", torch.float32).numpy().tobytes())
+        digest.update(
+            flat[:: max(1, len(flat) // _VALUES)][:_VALUES].to("cpu", torch.bfloat16).float().numpy().tobytes()
+        )
     return digest.hexdigest()[:16]
 
 

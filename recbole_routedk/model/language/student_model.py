@@ -17,6 +17,7 @@ from recbole_routedk.data.session import Generation, LabelledSession, Session, f
 from recbole_routedk.distill.knowledge import FORMATS
 from recbole_routedk.distill.statistical.drawing import DRAWS, draw_groupings
 from recbole_routedk.evaluation.bayes_risk import Answer
+from recbole_routedk.measure import free_memory
 from recbole_routedk.model.bundle_generator import OWN, BundleGenerator
 from recbole_routedk.model.language.answering import Answerer, AnswerSettings
 from recbole_routedk.model.language.fingerprints import student_fingerprints
@@ -24,9 +25,10 @@ from recbole_routedk.model.language.lessons import Lesson, LessonEncoder
 from recbole_routedk.model.language.reader import Reader
 from recbole_routedk.model.views import Example, ViewSettings, knowledge, knowledge_text
 from recbole_routedk.student.adapters import LoraSettings, save_expert
-from recbole_routedk.student.backbone import load_student
+from recbole_routedk.student.backbone import configured_student
 from recbole_routedk.student.consensus import NO_ADVICE, Advice
 from recbole_routedk.student.decoding import SamplingSettings
+from recbole_routedk.student.room import Appetite, portions
 from recbole_routedk.student.routed_student import Prefill, RoutedStudent
 from recbole_routedk.student.router import constant_gates
 
@@ -60,8 +62,9 @@ class StudentModel(BundleGenerator):
         super().__init__(config, dataset)
         self.lessons = [(number, each) for number, lessons in enumerate(experts.values()) for each in lessons]
         self.inference = inference
-        student = load_student(config["student"], revision=config["student_revision"])
+        student = configured_student(config)
         self._fits = student_fingerprints(student)  # now: experts will be built into it
+        self._appetite = Appetite.of(student.model)
         lora = LoraSettings(
             rank=rank,
             alpha=config["lora_alpha"] * rank / config["lora_rank"],
@@ -204,9 +207,14 @@ class StudentModel(BundleGenerator):
 
     @torch.no_grad()
     def predict_bundles(self, sessions: Sequence[Session]) -> list[Generation]:
-        """Answer each session; a session with fewer than two items has no bundle."""
-        answered = [self._within_labels(session) for session in sessions if len(session) >= 2]
-        generations = iter(self._answer(answered) if answered else [])
+        """Answer each session; a session with fewer than two items has no bundle.
+
+        They are answered all at once, or as many at a time as free memory has room for.
+        """
+        asked = [self._within_labels(session) for session in sessions if len(session) >= 2]
+        examples = self._inference_reader().for_sessions(asked) if asked else []
+        answers = [answer for portion in self._portions(examples) for answer in self._answer(portion)]
+        generations = iter(answers)
         return [next(generations) if len(session) >= 2 else Generation(bundles=()) for session in sessions]
 
     def read_ahead(self, sessions: Sequence[Session]) -> None:
@@ -219,8 +227,17 @@ class StudentModel(BundleGenerator):
             self.reader = self._reader(self.dataset.labelled_sessions, [])
         return self.reader
 
-    def _answer(self, sessions: Sequence[Session]) -> list[Generation]:
-        examples = self._inference_reader().for_sessions(sessions)
+    def _portions(self, examples: Sequence[Example]) -> Iterator[list[Example]]:
+        config, free = self.config, free_memory(self.student.model.device)
+        budget = config["answer_tokens"] + (config["thought_tokens"] if self.inference.writes is not None else 0)
+        tokens = [
+            len(self.prompts.prefix(each.session)) + len(self.encoder.suffix(each, self.inference)) + budget
+            for each in examples
+        ]
+        return portions(examples, tokens, self._appetite, config["consensus_samples"], free)
+
+    def _answer(self, examples: Sequence[Example]) -> list[Generation]:
+        sessions = [each.session for each in examples]
         prefill = self.student.read_prefix([self.prompts.prefix(session) for session in sessions])
         suffixes = [self.encoder.suffix(example, self.inference) for example in examples]
         thinks_first = self.inference.writes is not None

@@ -19,7 +19,7 @@ from recbole_routedk.evaluation.metrics import matched_f1
 from recbole_routedk.model.language.talk import Part, Question, Reply, Talk
 from recbole_routedk.progress import progress_bar
 from recbole_routedk.student.adapters import LoraSettings
-from recbole_routedk.student.backbone import load_student
+from recbole_routedk.student.backbone import configured_student
 from recbole_routedk.student.consensus import agreed, paired_groups
 from recbole_routedk.student.decoding import Alphabet, SamplingSettings, decode_constrained, decode_free
 from recbole_routedk.student.read_rows import ReadRows
@@ -51,7 +51,7 @@ class StudentRespondent:
 
         ``goes_on``: talks have several questions, so what was read of them is kept for the next one.
         """
-        loaded = load_student(config["student"], revision=config["student_revision"])
+        loaded = configured_student(config)
         self._tokenizer = loaded.tokenizer
         self._chat = ConversationEncoder(loaded.tokenizer)
         self._prompts = PromptEncoder(loaded.tokenizer, config["title_tokens"], config["max_items"])
