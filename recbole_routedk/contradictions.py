@@ -95,4 +95,9 @@ def _precision(settings: Settings) -> Iterator[str]:
         yield "enable_scaler: enable_amp trains in bfloat16, which needs no loss scaling; leave it out"
 
 
-_RULES = (_heads, _views, _thoughts, _respondent, _clipping, _precision)
+def _orders(settings: Settings) -> Iterator[str]:
+    if settings.get("item_orders", 1) > 1 and settings["decoding"] == "free":
+        yield "item_orders: free text is written once and agrees with nothing; take decoding: constrained, or one order"
+
+
+_RULES = (_heads, _views, _thoughts, _respondent, _clipping, _precision, _orders)

@@ -30,10 +30,12 @@ CONTRADICTIONS = {
     "SFT answered_by=local": ["local cannot be tuned"],
     "SFT answered_by=openai epochs=0": ["epochs: a fine-tuning job makes at least 1"],
     "NaiveDK answered_by=openai teacher=openai thought_source=written": ["learnt by the student alone"],
+    "RouteDK item_orders=4 decoding=free": ["item_orders: free text is written once", "decoding: constrained"],
     "RouteDK enable_scaler=True": ["needs no loss scaling"],
     "RouteDK knowledge_format=[] clip_grad_norm={'norm_type':2}": ["inference_view: thoughts", "; and ", "max_norm"],
 }
 AGREED = [
+    "RouteDK item_orders=4",
     "RouteDK fusion=base knowledge_format=[]",
     "RouteDK fusion=rule knowledge_format=rules",
     "RouteDK inference_view=[] knowledge_format=patterns",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
@@ -13,6 +14,7 @@ from recbole_routedk.data.prompts import PromptEncoder
 from recbole_routedk.data.session import Generation, Session
 from recbole_routedk.evaluation.bayes_risk import Answer
 from recbole_routedk.evaluation.metrics import matched_f1
+from recbole_routedk.model.language.item_orders import put_back
 from recbole_routedk.student.consensus import NO_ADVICE, Advice, agreed
 from recbole_routedk.student.decoding import Alphabet, SamplingSettings, decode_constrained, decode_free
 from recbole_routedk.student.routed_student import Prefill, RoutedStudent
@@ -52,36 +54,44 @@ class Answerer:
         sampling: SamplingSettings,
         thinks_first: bool = False,
         advice: Sequence[Advice] = (),
+        orders: Sequence[Sequence[int]] = (),
     ) -> list[Generation]:
         """Answer each session.
 
         Args:
-            prefill: the items as read, one row a session; used up.
+            prefill: the items as read, one row a session, or as many as ``orders`` has for it, one after the other;
+                used up.
             suffixes: what follows the items; it asks for the bundles or, with ``thinks_first``, for a thought.
             gates: the experts' weights [sessions, E], or [sessions, layers, E].
             thinks_first: the student first writes a thought, greedily, and reads the question for the bundles after it.
             advice: of others about each session, where there is any; it votes with the samples.
+            orders: in which order of its session's items each row was read, where that is not the session's own.
         """
+        times = max(1, len(orders) // len(sessions))
         last_hidden = self._extend(prefill, suffixes, gates)
         if thinks_first:
             thoughts = self._write_thoughts(prefill, last_hidden, gates)
             last_hidden = self._extend(prefill, [[*each, *self._prompts.ask_ids] for each in thoughts], gates)
         if self._settings.decoding == "free":
             return self._free(sessions, prefill, last_hidden, gates, sampling.budget)
-        samples = decode_constrained(
+        drawn = decode_constrained(
             self._student,
             prefill,
             last_hidden,
             gates,
-            [len(session) for session in sessions],
-            [session.session_id for session in sessions],
+            [len(session) for session in sessions for _ in range(times)],
+            [_name_of_row(session, number) for session in sessions for number in range(times)],
             Alphabet(self._prompts.label_ids, self._prompts.separator_id, self._prompts.end_id),
             sampling,
         )
+        if orders:
+            drawn = [[put_back(each, order) for each in row] for row, order in zip(drawn, orders, strict=True)]
+        samples = [list(chain.from_iterable(drawn[row : row + times])) for row in range(0, len(drawn), times)]
         agreements = map(self._agree, samples, advice or [NO_ADVICE] * len(samples))
+        means = gates.unflatten(0, (-1, times)).mean(dim=1)
         return [
             Generation(bundles, gates=row, score=agreement)
-            for (bundles, agreement), row in zip(agreements, shown_gates(gates), strict=True)
+            for (bundles, agreement), row in zip(agreements, shown_gates(means), strict=True)
         ]
 
     def _extend(self, prefill: Prefill, rows: Sequence[Sequence[int]], gates: Tensor) -> Tensor:
@@ -110,6 +120,11 @@ class Answerer:
             bundles, rejected = parse_answer(text, self._prompts.labels[: len(session)])
             answers.append(Generation(bundles, rejected, gates=row))
         return answers
+
+
+def _name_of_row(session: Session, number: int) -> str:
+    """A name for each row of a session, so that its samples are drawn anew in every order."""
+    return f"{session.session_id}\n{number}" if number else session.session_id
 
 
 def shown_gates(gates: Tensor) -> list[tuple[float, ...]]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from logging import getLogger
 from pathlib import Path
 from typing import Any
@@ -21,6 +23,7 @@ from recbole_routedk.measure import free_memory
 from recbole_routedk.model.bundle_generator import OWN, BundleGenerator
 from recbole_routedk.model.language.answering import Answerer, AnswerSettings
 from recbole_routedk.model.language.fingerprints import student_fingerprints
+from recbole_routedk.model.language.item_orders import item_order
 from recbole_routedk.model.language.lessons import Lesson, LessonEncoder
 from recbole_routedk.model.language.reader import Reader
 from recbole_routedk.model.views import Example, ViewSettings, knowledge, knowledge_text
@@ -35,7 +38,16 @@ from recbole_routedk.student.router import constant_gates
 logger = getLogger(__name__)
 
 ANSWERING = frozenset(
-    {"answer_tokens", "consensus", "consensus_samples", "decoding", "teacher_votes", "temperature", "vote_share"}
+    {
+        "answer_tokens",
+        "consensus",
+        "consensus_samples",
+        "decoding",
+        "item_orders",
+        "teacher_votes",
+        "temperature",
+        "vote_share",
+    }
 )
 """Settings of how a trained student answers."""
 
@@ -234,15 +246,26 @@ class StudentModel(BundleGenerator):
             len(self.prompts.prefix(each.session)) + len(self.encoder.suffix(each, self.inference)) + budget
             for each in examples
         ]
-        return portions(examples, tokens, self._appetite, config["consensus_samples"], free)
+        rows = min(config["item_orders"], config["consensus_samples"])
+        samples = math.ceil(config["consensus_samples"] / rows)
+        return portions(examples, [rows * each for each in tokens], self._appetite, samples, free)
 
     def _answer(self, examples: Sequence[Example]) -> list[Generation]:
-        sessions = [each.session for each in examples]
-        prefill = self.student.read_prefix([self.prompts.prefix(session) for session in sessions])
-        suffixes = [self.encoder.suffix(example, self.inference) for example in examples]
-        thinks_first = self.inference.writes is not None
+        sampling, seed = self.sampling(), self.config["seed"]
+        times = min(self.config["item_orders"], sampling.samples)
+        orders = [item_order(each.session, number, seed) for each in examples for number in range(times)]
+        rows = [each for each in examples for _ in range(times)]
+        rows = [each.reordered(order) if times > 1 else each for each, order in zip(rows, orders, strict=True)]
+        prefill = self.student.read_prefix([self.prompts.prefix(each.session) for each in rows])
         return self.answerer.answer(
-            sessions, prefill, suffixes, self.gates(prefill), self.sampling(), thinks_first, self.advice(examples)
+            [each.session for each in examples],
+            prefill,
+            [self.encoder.suffix(each, self.inference) for each in rows],
+            self.gates(prefill),
+            replace(sampling, samples=math.ceil(sampling.samples / times)),
+            self.inference.writes is not None,
+            self.advice(examples),
+            orders,
         )
 
     def advice(self, examples: Sequence[Example]) -> list[Advice]:
