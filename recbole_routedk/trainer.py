@@ -192,6 +192,7 @@ class BundleTrainer(Trainer):
         progress.epoch += 1
         progress.epochs_before += 1
         self.train_loss_dict[progress.epochs_before] = loss
+        self._scalar("stage", progress.stage + 1)
         self._scalar("loss/train", loss)
         line = f"{stage.name}, epoch {progress.epoch} of {stage.epochs}: loss {loss:.4f}"
         if valid_data and stage.eval_step and progress.epoch % stage.eval_step == 0:

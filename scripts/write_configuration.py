@@ -56,7 +56,7 @@ only one of several models has reaches that model; `RouteDK:fusion=base` is a mo
 | `RECBOLE_ROUTEDK_CACHE` | folder for what is costly to make once; default `~/.cache/recbole_routedk` |
 | `RECBOLE_ROUTEDK_PLUGINS` | folders with models, teachers, routers, metrics of your own: [extending](extending.md) |
 | `OMP_NUM_THREADS` | threads of torch; on two cores or fewer one is used unless this says otherwise |
-| `OMP_WAIT_POLICY` | `passive` unless you set it: threads that wait sleep, so that they do not take the cores of those at work |
+| `OMP_WAIT_POLICY` | `passive` unless you set it: threads that wait sleep and leave the cores to those at work |
 """
 
 

@@ -12,6 +12,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from recbole_routedk.report.runs import Run
 
 LOSS = "loss/train"
+STAGE = "stage"
 TENSORBOARD = "tensorboard"
 
 Points = tuple[tuple[int, float], ...]
@@ -20,12 +21,22 @@ Points = tuple[tuple[int, float], ...]
 
 @dataclass(frozen=True)
 class Curve:
-    """How one run was trained: the loss of each epoch, and the metric on the valid split where it was measured."""
+    """How one run was trained: the loss of each epoch, and the metric on the valid split where it was measured.
+
+    ``stages`` says which stage each epoch belongs to, counted from 1; logs of earlier versions do not.
+    """
 
     name: str
     seed: int
     loss: Points
     valid: Points
+    stages: Points = ()
+
+    def by_stage(self, points: Points) -> list[Points]:
+        """Return the points of each stage apart: losses of different stages are of different things."""
+        stage_of = dict(self.stages)
+        numbers = sorted({stage_of.get(epoch, 1) for epoch, _ in points})
+        return [tuple(point for point in points if stage_of.get(point[0], 1) == number) for number in numbers]
 
 
 def read_curves(runs: Sequence[Run], metric: str) -> list[Curve]:
@@ -34,7 +45,8 @@ def read_curves(runs: Sequence[Run], metric: str) -> list[Curve]:
     for run in runs:
         scalars = read_scalars(run.folder / TENSORBOARD)
         if LOSS in scalars:
-            curves.append(Curve(run.name, run.seed, scalars[LOSS], scalars.get(f"valid/{metric}", ())))
+            valid, stages = scalars.get(f"valid/{metric}", ()), scalars.get(STAGE, ())
+            curves.append(Curve(run.name, run.seed, scalars[LOSS], valid, stages))
     return curves
 
 

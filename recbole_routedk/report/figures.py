@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 from markupsafe import Markup
@@ -110,19 +111,18 @@ def curve_figures(gathered: Gathered) -> list[Shown]:
     names = gathered.trained[:MOST_SERIES]
     if not names:
         return []
-    loss = {name: [curve.loss for curve in gathered.curves if curve.name == name] for name in names}
-    valid = {name: [curve.valid for curve in gathered.curves if curve.name == name] for name in names}
+    runs = {name: [curve for curve in gathered.curves if curve.name == name] for name in names}
+    loss = {name: [curve.by_stage(curve.loss) for curve in own] for name, own in runs.items()}
+    valid = {name: [curve.by_stage(curve.valid) for curve in own] for name, own in runs.items()}
     metric = HEADERS.get(gathered.curve_metric, gathered.curve_metric)
     tones = series_of(names, leading(list(gathered.lengths), gathered.summary.baseline))
     losses = _curves("loss", "Training loss by epoch", "mean training loss", loss, tones)
     scores = _curves("valid", f"{metric} on the valid split by epoch", metric, valid, tones)
     see_loss = (
         "A loss that falls and then stays is a training that is done; losses of different models are of different "
-        "kinds, so compare the shapes, and a jump is a new stage (RouteDK trains its experts, then its router)."
+        "kinds, so compare the shapes; a new line is a new stage (RouteDK trains its experts, then its router)."
     )
-    ends = [
-        (max(points, key=lambda point: point[1]), name) for name in names for points in valid[name] if len(points) > 0
-    ]
+    ends = [(max(points, key=lambda point: point[1]), name) for name in names for run in valid[name] for points in run]
     see_valid = "No epoch was measured on the valid split."
     if ends:
         (epoch, value), name = max(ends, key=lambda end: end[0][1])
@@ -131,21 +131,22 @@ def curve_figures(gathered: Gathered) -> list[Shown]:
 
 
 def _curves(
-    name: str, title: str, label: str, lines: Mapping[str, Sequence[Points]], tones: Mapping[str, int]
+    name: str, title: str, label: str, lines: Mapping[str, Sequence[Sequence[Points]]], tones: Mapping[str, int]
 ) -> tuple[str, Markup]:
+    """``lines`` holds for each model its runs, for each run its stages."""
     figure, axes = new_figure(290)
     labels = short_names(list(lines))
-    for model, curves in lines.items():
-        for nth, points in enumerate(curves):
+    for model, runs in lines.items():
+        for nth, points in enumerate(chain.from_iterable(runs)):
             epochs, values = [epoch for epoch, _ in points], [value for _, value in points]
             axes.plot(epochs, values, label=None if nth else labels[model], **_line(tones[model]))
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-    axes.set_xlabel("epoch (a line for each seed)")
+    axes.set_xlabel("epoch (a line for each seed and stage)")
     axes.set_ylabel(label)
     _legend_above(axes)
     listed = "; ".join(
-        f"{model}: {', '.join(f'{points[0][1]:.3f} to {points[-1][1]:.3f}' for points in curves if points)}"
-        for model, curves in lines.items()
+        f"{model}: {', '.join(f'{points[0][1]:.3f} to {points[-1][1]:.3f}' for run in runs for points in run)}"
+        for model, runs in lines.items()
     )
     return title, inline_svg(figure, f"curve-{name}", title, listed)
 

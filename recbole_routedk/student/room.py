@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from transformers import PreTrainedModel
 
-_SPARE = 0.5  # of what is free stays so: the allocator needs some, and others may be at work
+_SPARE = 0.5  # of what is free stays so: rows are copied when some end, and others may be at work
 _WIDTHS_HELD = 8  # hidden states that a layer holds at once while it reads
 
 T = TypeVar("T")
@@ -36,9 +36,9 @@ class Appetite:
     def of_rows(self, tokens: int, rows: int, samples: int) -> int:
         """Bytes for ``rows`` prompts of ``tokens`` tokens with ``samples`` answers each.
 
-        The prompts are kept once as read and once to go on from, the samples' rows twice while some of them end.
+        The prompts are kept once as read and once to go on from; samples have rows of their own from where they differ.
         """
-        return rows * tokens * (self.read + self.kept * (2 + 2 * samples))
+        return rows * tokens * (self.read + self.kept * (2 + samples))
 
 
 def portions(

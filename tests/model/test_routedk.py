@@ -19,6 +19,7 @@ from recbole_routedk.errors import UserError
 from recbole_routedk.evaluation.metrics import matched_f1
 from recbole_routedk.model.routedk import RouteDK
 from recbole_routedk.quick_start import load_data_and_model
+from recbole_routedk.report.curves import TENSORBOARD, read_scalars
 
 
 def test_a_run_trains_experts_then_router_and_answers_every_session(finished: dict[str, Any]) -> None:
@@ -31,6 +32,7 @@ def test_a_run_trains_experts_then_router_and_answers_every_session(finished: di
     assert set(answers) == {labelled.session.session_id for labelled in small_splits().test}
     assert all(len(bundle) >= 2 for bundles in answers.values() for bundle in bundles)
     assert finished["test_result"]["invalidrate"] == 0
+    assert read_scalars(Path(finished["run_folder"]) / TENSORBOARD)["stage"] == ((1, 1.0), (2, 2.0))
 
 
 def test_the_same_seed_gives_the_same_metrics_and_another_seed_other_weights(

@@ -9,7 +9,7 @@ from made_runs import write_log
 from toy import Threshold
 
 from recbole_routedk.quick_start import run_recbole_routedk
-from recbole_routedk.report.curves import read_curves, read_scalars
+from recbole_routedk.report.curves import Curve, read_curves, read_scalars
 from recbole_routedk.report.runs import read_run
 
 
@@ -33,6 +33,15 @@ def test_a_run_without_a_log_has_no_curve(tmp_path: Path) -> None:
     assert read_scalars(tmp_path) == {}
 
 
+def test_the_stages_of_a_training_are_lines_of_their_own() -> None:
+    curve = Curve("RouteDK", 1, ((1, 1.4), (2, 1.2), (3, 0.9)), ((2, 0.6), (3, 0.7)), ((1, 1), (2, 1), (3, 2)))
+
+    assert curve.by_stage(curve.loss) == [((1, 1.4), (2, 1.2)), ((3, 0.9),)]
+    assert curve.by_stage(curve.valid) == [((2, 0.6),), ((3, 0.7),)]
+    assert Curve("SFT", 1, curve.loss, ()).by_stage(curve.loss) == [curve.loss]  # a log without stages
+    assert curve.by_stage(()) == []
+
+
 def test_a_real_training_has_an_epoch_for_each_loss(toy_data: Path) -> None:
     given = {"data_path": str(toy_data), "epochs": 3, "learning_rate": 0.5, "show_progress": False}
     result = run_recbole_routedk(Threshold, "toy", config_dict=given)
@@ -43,4 +52,6 @@ def test_a_real_training_has_an_epoch_for_each_loss(toy_data: Path) -> None:
     told = [(int(epoch), float(loss)) for epoch, loss in re.findall(r"epoch (\d+) of 3: loss ([\d.]+)", log)]
     assert [epoch for epoch, _ in curve.loss] == [1, 2, 3]
     assert [(epoch, round(loss, 4)) for epoch, loss in curve.loss] == told
+    assert curve.by_stage(curve.loss) == [curve.loss]
+    assert curve.stages == ((1, 1.0), (2, 1.0), (3, 1.0))
     assert max(value for _, value in curve.valid) == result["best_valid_score"]
