@@ -68,6 +68,7 @@ def _loaded(options: Options) -> Loaded:
     settings: dict[str, Any] = {
         "student": options.student,
         "student_revision": options.student_revision,
+        "student_dtype": options.dtype,
         "seed": options.seed,
         "use_gpu": options.device.startswith("cuda"),
         "output_dir": folder.name,
@@ -79,7 +80,6 @@ def _loaded(options: Options) -> Loaded:
     init_seed(options.seed, True)
     train, valid, test = BundleDataset(config).build()
     model = config.model_class(config, train).to(config["device"])
-    model.student.to(getattr(torch, options.dtype))
     model.prepare(train.labelled_sessions)
     model.begin_stage("experts")
     return Loaded(config, model, train, valid, test)
@@ -98,11 +98,14 @@ def _trained(options: Options) -> Loaded:
             BundleDataLoader(data.config, data.train, shuffle=True), verbose=False, saved=False, show_progress=True
         )
         return data
-    overrides = {"use_gpu": options.device.startswith("cuda"), "state": "WARNING"}
+    overrides = {
+        "use_gpu": options.device.startswith("cuda"),
+        "student_dtype": options.dtype,
+        "state": "WARNING",
+    }
     config, model, _, train, valid, test = load_data_and_model(options.checkpoint, overrides)
     if not isinstance(model, RouteDK):
         raise UserError(f"{options.checkpoint}: a run of RouteDK is wanted, this is one of {type(model).__name__}")
-    model.student.to(getattr(torch, options.dtype))
     model.begin_stage("router")
     return Loaded(config, model, *(loader.bundle_dataset for loader in (train, valid, test)))
 

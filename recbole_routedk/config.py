@@ -56,7 +56,7 @@ _DATA = ("train_share", "test_on", "item_fields")
 STUDENT = "student"
 """What ``answered_by`` says where the student answers and no teacher is asked."""
 LATER: dict[str, Any] = {"item_fields": [], "item_orders": 1, "student_dtype": "auto"}
-"""Settings that earlier runs did not have: at these values nothing is computed otherwise, and runs keep their names."""
+"""Settings that earlier runs did not have: at these values a CPU computes as before, and runs keep their names."""
 UNHASHED = PLACES | WATCHING | ASKING | {"baselines", "benchmark", "model"}
 """Settings that say where, beside what and how fast a run happens, not what it computes."""
 

@@ -43,10 +43,14 @@ def free_memory(device: torch.device) -> int:
 
 
 def _left_to_container(folder: Path) -> int:
-    # Control groups of version 2 alone; "max" stands for no limit.
+    # Control groups of version 2 alone; "max" stands for no limit. Files that were read count as used until another
+    # needs the room.
     with contextlib.suppress(OSError, ValueError):
-        limit, used = ((folder / name).read_text(encoding="ascii") for name in ("memory.max", "memory.current"))
-        return max(0, int(limit) - int(used))
+        limit, used, parts = (
+            (folder / name).read_text(encoding="ascii") for name in ("memory.max", "memory.current", "memory.stat")
+        )
+        files = dict(line.split() for line in parts.splitlines()).get("inactive_file", "0")
+        return max(0, int(limit) - int(used) + int(files))
     return sys.maxsize
 
 

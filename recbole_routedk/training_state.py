@@ -87,8 +87,9 @@ class RunCheckpoints:
 
         And one that was trained on other sessions: some of them may be tested on now.
         """
-        # A checkpoint of before has no fingerprints.
-        other = [what for what, was in checkpoint.record.get("fits", {}).items() if self._fits.get(what) != was]
+        # A checkpoint of before has no fingerprints; one of another precision has some of them.
+        was = checkpoint.record.get("fits", {})
+        other = sorted({what.split()[0] for what in was.keys() & self._fits.keys() if was[what] != self._fits[what]})
         if other:
             raise UserError(
                 f"The run in {self.folder} was trained with another {' and another '.join(other)} than "

@@ -8,16 +8,20 @@ import torch
 from recbole.data.interaction import Interaction
 from torch import Tensor
 from torch.nn import Parameter
-from torch.optim import Optimizer
+from torch.optim import SGD, Adam, AdamW, Optimizer
 
 from recbole_routedk.distributed import own_rows, sum_gradients, together
 from recbole_routedk.model.bundle_generator import OWN, BundleGenerator
 
 
 def fuse_steps(optimizer: Optimizer, devices: Sequence[str] = ("cuda",)) -> Optimizer:
-    """Let an optimizer take its steps in one kernel where torch has one for it and all it trains is on ``devices``."""
+    """Let an optimizer take its steps in one kernel where torch has one for it and all it trains is on ``devices``.
+
+    Adagrad is left alone: it has made its state before it could be told.
+    """
     for group in optimizer.param_groups:
-        if "fused" in group and all(each.device.type in devices for each in group["params"]):
+        on_them = all(each.device.type in devices for each in group["params"])
+        if isinstance(optimizer, (Adam, AdamW, SGD)) and on_them:
             group["fused"] = True
     return optimizer
 

@@ -22,9 +22,13 @@ NAME = Path(__file__).name
 def take(page: Path, boards: Sequence[Path]) -> list[Path]:
     """Write the page and its JSON files; returns their paths.
 
-    ``boards`` are the paths of leaderboards without suffix. Raises FileNotFoundError where a .json or .md is missing.
+    ``boards`` are the paths of leaderboards without suffix. Raises FileNotFoundError where a .json or .md is missing,
+    ValueError where two are of one data set or the page lacks its marks.
     """
     told = [json.loads(Path(f"{board}.json").read_text(encoding="utf-8")) for board in boards]
+    names = [each["dataset"] for each in told]
+    if len(set(names)) < len(names):
+        raise ValueError(f"several boards of one data set ({', '.join(names)}) would have one JSON file")
     # The first line is the page's own: the heading with the data set's name.
     texts = [Path(f"{board}.md").read_text(encoding="utf-8").partition("\n")[2].strip() for board in boards]
     headings = [f"## {each['dataset']}\n\n" if len(boards) > 1 else "" for each in told]
@@ -52,7 +56,7 @@ def origin(board: dict[str, Any]) -> str:
     dates = sorted(run["finished"][:10] for run in runs)
     told = {
         "Seeds": [str(run["seed"]) for run in runs],
-        "commit": [run["code"]["commit"] for run in runs],
+        "commit": [run["code"]["commit"] or "unknown" for run in runs],
         "digest of the code": [run["code"]["digest"] for run in runs],
         "finished": [dates[0] if dates[0] == dates[-1] else f"{dates[0]} to {dates[-1]}"],
         "on": machines,

@@ -20,7 +20,8 @@ def test_no_more_is_free_than_the_system_says() -> None:
 def test_a_container_has_what_its_limit_leaves(tmp_path: Path) -> None:
     (tmp_path / "memory.max").write_text("5000\n", encoding="ascii")
     (tmp_path / "memory.current").write_text("1200\n", encoding="ascii")
-    assert measure._left_to_container(tmp_path) == 3800
+    (tmp_path / "memory.stat").write_text("anon 900\ninactive_file 200\n", encoding="ascii")
+    assert measure._left_to_container(tmp_path) == 4000  # files that were read give way
 
     (tmp_path / "memory.max").write_text("max\n", encoding="ascii")
     assert measure._left_to_container(tmp_path) == sys.maxsize

@@ -249,7 +249,10 @@ def _line(number: int) -> dict[str, Any]:
 
 
 def _legend_above(axes: Axes) -> None:
-    longest = max((len(name) for name in axes.get_legend_handles_labels()[1]), default=0)
+    names = axes.get_legend_handles_labels()[1]
+    if not names:  # matplotlib would warn
+        return
+    longest = max(len(name) for name in names)
     axes.figure.legend(loc="outside upper left", ncols=2 if longest < 26 else 1)
 
 

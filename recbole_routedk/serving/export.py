@@ -77,7 +77,8 @@ def export_run(
 def _adapters(
     run: Path, folder: Path, settings: Mapping[str, Any] | None, say: Callable[[str], None]
 ) -> tuple[StudentModel, CardFacts]:
-    model = student_of(load_generator(run, settings))
+    # In the precision in which plain PEFT is asked.
+    model = student_of(load_generator(run, {**(settings or {}), "student_dtype": "float32"}))
     places = save_experts(model, folder)
     asked = [labelled.session for labelled in model.dataset.labelled_sessions[:_CHECKED_PROMPTS]]
     worst = max(plain_peft_difference(model, place, index, asked) for index, place in enumerate(places))

@@ -49,8 +49,10 @@ class Excitement:
     ) -> Callable[[nn.Module, tuple[Tensor, ...]], None]:
         def hear(_: nn.Module, inputs: tuple[Tensor, ...]) -> None:
             tokens = inputs[0]
-            weight = mask.unsqueeze(-1).to(tokens.dtype)
-            gains = (tokens @ directions.T).abs() * weight  # [batch, T, E]
+            gains = (tokens @ directions.T).abs()  # [batch, T, E]
+            gains = gains.to(torch.promote_types(gains.dtype, torch.float32))  # halves cannot count to 257
+            weight = mask.unsqueeze(-1).to(gains.dtype)
+            gains = gains * weight
             self._heard[layer.layer].append(gains.sum(dim=1) / weight.sum(dim=1))
 
         return hear

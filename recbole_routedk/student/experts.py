@@ -68,7 +68,7 @@ class FusedExpertLinear(nn.Module):
         precise = torch.promote_types(base.weight.dtype, torch.float32)
         self.lora_a = nn.Parameter(base.weight.new_empty(width, inputs, dtype=precise))
         self.lora_b = nn.Parameter(base.weight.new_zeros(outputs, width, dtype=precise))
-        self._cast: dict[str, tuple[int, Tensor]] = {}
+        self._cast: dict[str, tuple[tuple[int, int], Tensor]] = {}
 
     def forward(self, inputs: Tensor) -> Tensor:
         output = self.base(inputs)
@@ -79,14 +79,18 @@ class FusedExpertLinear(nn.Module):
         return output + functional.linear(hidden, self._as("lora_b", inputs))
 
     def _as(self, name: str, like: Tensor) -> Tensor:
-        """Return a weight in the type of ``like``; without gradients it is cast once, not for every token."""
+        """Return a weight in the type of ``like``; where it does not learn it is cast once, not for every token."""
         weight: Tensor = getattr(self, name)
-        if weight.dtype == like.dtype or torch.is_grad_enabled():
+        if weight.dtype == like.dtype:
+            return weight
+        if torch.is_grad_enabled() and weight.requires_grad:
+            self._cast.clear()  # the step that follows may be a fused one, which raises no version
             return weight.to(like.dtype)
-        version, cast = self._cast.get(name, (-1, weight))
-        if version != weight._version or (cast.dtype, cast.device) != (like.dtype, weight.device):
-            cast = weight.to(like.dtype)
-            self._cast[name] = (weight._version, cast)
+        now = (weight._version, weight.data_ptr())
+        made, cast = self._cast.get(name, ((-1, -1), weight))
+        if made != now or cast.dtype != like.dtype:
+            cast = weight.detach().to(like.dtype)
+            self._cast[name] = (now, cast)
         return cast
 
     def expert_slice(self, index: int) -> slice:

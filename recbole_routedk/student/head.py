@@ -44,8 +44,10 @@ class Head:
         weight: Tensor = self._layer.weight
         bias: Tensor | None = self._layer.bias
         if alphabet is not None:
-            weight = weight[alphabet]
-            bias = None if bias is None else bias[alphabet]
+            # Few enough to be precise: logits in halves have ties.
+            precise = torch.promote_types(weight.dtype, torch.float32)
+            hidden, weight = hidden.to(precise), weight[alphabet].to(precise)
+            bias = None if bias is None else bias[alphabet].to(precise)
         return self._finish(functional.linear(hidden, weight, bias))
 
 

@@ -29,6 +29,7 @@ class Appetite:
         width = getattr(sizes, "head_dim", None) or sizes.hidden_size // heads
         kept = 2 * sizes.num_hidden_layers * (getattr(sizes, "num_key_value_heads", None) or heads) * width
         inner = getattr(sizes, "intermediate_size", None) or 4 * sizes.hidden_size
+        inner = inner if isinstance(inner, int) else max(inner)  # some have one a layer
         read = _WIDTHS_HELD * sizes.hidden_size + 2 * inner
         bytes_each = model.dtype.itemsize
         return cls(kept * bytes_each, read * bytes_each)

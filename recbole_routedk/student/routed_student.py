@@ -110,8 +110,9 @@ class RoutedStudent(nn.Module):
         excitement = Excitement(self.fused, self.bus.layers) if self.listens_for_experts else None
         with excitement.listening(mask) if excitement else nullcontext():
             hidden = self._run(ids, mask, cache)
-        weight = mask.unsqueeze(-1).to(hidden.dtype)
-        summary = (hidden * weight).sum(dim=1) / weight.sum(dim=1)
+        precise = hidden.to(torch.promote_types(hidden.dtype, torch.float32))  # halves cannot count to 257
+        weight = mask.unsqueeze(-1).to(precise.dtype)
+        summary = (precise * weight).sum(dim=1) / weight.sum(dim=1)
         return Prefill(cache, mask, summary, excitement.measured() if excitement else None)
 
     def extend(self, prefill: Prefill, ids: Tensor, mask: Tensor, gates: Tensor) -> Tensor:

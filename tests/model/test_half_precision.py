@@ -44,7 +44,7 @@ def test_what_was_trained_in_float32_answers_in_bfloat16(finished: dict[str, Any
 
 
 def test_the_memory_that_is_free_says_how_many_are_answered_at_once(
-    finished: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+    finished: dict[str, Any], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     sessions = [labelled.session for labelled in small_splits().test]
     model = RouteDK.from_pretrained(finished["run_folder"])
@@ -52,11 +52,13 @@ def test_the_memory_that_is_free_says_how_many_are_answered_at_once(
     read = model.student.read_prefix
     monkeypatch.setattr(model.student, "read_prefix", lambda rows: together.append(len(rows)) or read(rows))
 
+    monkeypatch.setattr("recbole_routedk.model.language.student_model.free_memory", lambda device: 2**40)
     at_once = model.predict_bundles(sessions)
     monkeypatch.setattr("recbole_routedk.model.language.student_model.free_memory", lambda device: 0)
     one_by_one = model.predict_bundles(sessions)
 
     assert together == [4, 1, 1, 1, 1]
+    assert "no room for 4 sessions at once" in caplog.text
     assert [answer.bundles for answer in one_by_one] == [answer.bundles for answer in at_once]
 
 

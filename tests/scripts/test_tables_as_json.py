@@ -24,7 +24,8 @@ def test_every_page_with_a_table_has_its_figures_as_json() -> None:
     pages = [page for page in RESULTS.rglob("*.md") if page.name != "README.md"]
 
     for page in pages:
-        beside = list(page.parent.glob(f"{page.stem}*.json")) + list(page.with_suffix("").glob("*.json*"))
+        own = [page.with_suffix(".json")] if page.with_suffix(".json").is_file() else []
+        beside = own + list(page.parent.glob(f"{page.stem}-*.json")) + list(page.with_suffix("").glob("*.json*"))
         assert beside or not tables(page.read_text(encoding="utf-8")), page
 
 

@@ -73,6 +73,14 @@ def test_boards_of_several_data_sets_share_a_page(output: Path, tmp_path: Path) 
     assert {path.name for path in tmp_path.glob("*.json")} == {"study-bundle-mini.json", "study-other.json"}
 
 
+def test_two_boards_of_one_data_set_are_refused(output: Path, tmp_path: Path) -> None:
+    board = str(output / "bundle-mini" / "leaderboard")
+
+    with pytest.raises(ValueError, match="several boards of one data set"):
+        main([str(tmp_path / "study.md"), board, board])
+    assert not (tmp_path / "study.md").exists()
+
+
 def test_where_and_when_runs_were_made() -> None:
     run = {
         "seed": 1,
@@ -83,6 +91,8 @@ def test_where_and_when_runs_were_made() -> None:
     }
     later = run | {"seed": 2, "finished": "2026-11-21T10:00:00+00:00", "machine": {"cpu": "A", "cores": 2, "gpu": "G"}}
 
+    unknown = run | {"code": {"commit": None, "digest": "d1"}}
+    assert "commit unknown;" in origin({"results": [unknown]})
     assert origin({"results": [later, run]}) == (
         "Seeds 2 and 1; commit abc; digest of the code d1; finished 2026-11-20 to 2026-11-21; on G, 2 cores and A, 2 "
         "cores; with python 3.11."

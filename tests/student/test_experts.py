@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import copy
+
 import pytest
 import torch
 from torch import Tensor, nn
 
 from recbole_routedk.student.experts import FusedExpertLinear, GateBus
+from recbole_routedk.training_step import fuse_steps
 
 RANK, SCALING = 2, 1.5
 
@@ -108,3 +111,27 @@ def test_weights_that_change_are_cast_anew() -> None:
         layer.load_expert(0, torch.ones(RANK, 5), torch.ones(7, RANK))
 
         assert not torch.equal(layer(inputs), layer.base(inputs))
+
+
+def test_fused_steps_and_copies_are_cast_anew_too() -> None:
+    """A fused step changes a weight without raising its version; a copy has versions of its own."""
+    torch.manual_seed(0)
+    bus = GateBus(("a",), RANK, SCALING)
+    layer = FusedExpertLinear(nn.Linear(5, 7, dtype=torch.bfloat16).requires_grad_(False), bus, RANK)
+    nn.init.normal_(layer.lora_a)
+    optimizer = fuse_steps(torch.optim.AdamW([layer.lora_a, layer.lora_b], lr=1.0), devices=("cpu",))
+    inputs = torch.randn(1, 2, 5, dtype=torch.bfloat16)
+    bus.set(torch.ones(1, 1, dtype=torch.bfloat16))
+
+    for _ in range(3):
+        layer(inputs).float().sum().backward()
+        optimizer.step()
+        with torch.no_grad():
+            answered = layer(inputs)
+        assert torch.equal(answered, layer(inputs).detach())
+
+    twin = copy.deepcopy(layer)
+    twin._bus.set(torch.ones(1, 1, dtype=torch.bfloat16))
+    with torch.no_grad():
+        twin.lora_b.zero_()
+        assert torch.equal(twin(inputs), twin.base(inputs))

@@ -6,7 +6,7 @@ from itertools import chain
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers import DynamicCache, LlamaConfig, LlamaForCausalLM
 
@@ -33,6 +33,7 @@ def test_what_a_token_keeps_is_what_the_cache_holds(dtype: torch.dtype) -> None:
     assert Appetite.of(model).kept * 2 * 5 == held
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.integers(1, 400), min_size=1, max_size=30),
     st.integers(1, 16),
@@ -48,6 +49,14 @@ def test_every_portion_has_room_or_is_alone(lengths: list[int], samples: int, fr
     for portion in made:
         longest = max(lengths[place] for place in portion)
         assert len(portion) == 1 or appetite.of_rows(longest, len(portion), samples) <= free / 2
+
+
+def test_a_model_whose_layers_differ_in_width_has_an_appetite() -> None:
+    model = LlamaForCausalLM(CONFIG)
+    alike = Appetite.of(model)
+    vars(model.config)["intermediate_size"] = [16, 32, 8]  # as Gemma 3n has it
+
+    assert Appetite.of(model) == alike
 
 
 def test_with_memory_to_spare_all_are_answered_at_once() -> None:

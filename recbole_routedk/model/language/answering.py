@@ -61,8 +61,8 @@ class Answerer:
         Args:
             prefill: the items as read, one row a session, or as many as ``orders`` has for it, one after the other;
                 used up.
-            suffixes: what follows the items; it asks for the bundles or, with ``thinks_first``, for a thought.
-            gates: the experts' weights [sessions, E], or [sessions, layers, E].
+            suffixes: what follows a row's items; it asks for the bundles or, with ``thinks_first``, for a thought.
+            gates: the experts' weights [rows, E], or [rows, layers, E].
             thinks_first: the student first writes a thought, greedily, and reads the question for the bundles after it.
             advice: of others about each session, where there is any; it votes with the samples.
             orders: in which order of its session's items each row was read, where that is not the session's own.
@@ -95,7 +95,7 @@ class Answerer:
         ]
 
     def _extend(self, prefill: Prefill, rows: Sequence[Sequence[int]], gates: Tensor) -> Tensor:
-        """Read a row of tokens for each session; returns the hidden states of the last ones [sessions, hidden]."""
+        """Read more tokens of each row; returns the hidden states of the last ones [rows, hidden]."""
         ids, mask = self._student.pad_left(rows)
         return self._student.extend(prefill, ids, mask, gates)[:, -1]
 

@@ -17,19 +17,20 @@ _PROBE = "It's 2 × 35 mm — café 茶 😀\n\tA B; AA 1234"
 def student_fingerprints(student: Student) -> dict[str, str]:
     """Digests of the weights and of the tokenizer's vocabulary, special tokens, template and way to split.
 
-    Weights count as bfloat16 has them, so that a run trained in float32 on a CPU is known on a GPU that halves them.
+    There is one of the weights as bfloat16 has them too, by which a run that was trained in float32 on a CPU is known
+    on a GPU that halves them; one that is held in halves has that alone.
     """
-    return {"student": _weights(student), "tokenizer": _tokenizer(student)}
+    halved = {"student in bfloat16": _weights(student, torch.bfloat16), "tokenizer": _tokenizer(student)}
+    return halved if student.model.dtype == torch.bfloat16 else {"student": _weights(student, torch.float32)} | halved
 
 
-def _weights(student: Student) -> str:
+def _weights(student: Student, dtype: torch.dtype) -> str:
     digest = hashlib.sha256()
     for name, value in sorted(student.model.named_parameters()):
         digest.update(f"{name} {tuple(value.shape)}".encode())
         flat = value.detach().flatten()
-        digest.update(
-            flat[:: max(1, len(flat) // _VALUES)][:_VALUES].to("cpu", torch.bfloat16).float().numpy().tobytes()
-        )
+        some = flat[:: max(1, len(flat) // _VALUES)][:_VALUES]
+        digest.update(some.to("cpu", dtype).float().numpy().tobytes())
     return digest.hexdigest()[:16]
 
 

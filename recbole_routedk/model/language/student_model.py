@@ -96,6 +96,7 @@ class StudentModel(BundleGenerator):
         self.reader: Reader | None = None
         self.examples: list[Example] = []
         self._epoch = 0
+        self._told_of_portions = False
 
     # Training -----------------------------------------------------------------------------------
 
@@ -239,20 +240,32 @@ class StudentModel(BundleGenerator):
             self.reader = self._reader(self.dataset.labelled_sessions, [])
         return self.reader
 
-    def _portions(self, examples: Sequence[Example]) -> Iterator[list[Example]]:
+    def _portions(self, examples: Sequence[Example]) -> list[list[Example]]:
         config, free = self.config, free_memory(self.student.model.device)
         budget = config["answer_tokens"] + (config["thought_tokens"] if self.inference.writes is not None else 0)
         tokens = [
             len(self.prompts.prefix(each.session)) + len(self.encoder.suffix(each, self.inference)) + budget
             for each in examples
         ]
-        rows = min(config["item_orders"], config["consensus_samples"])
-        samples = math.ceil(config["consensus_samples"] / rows)
-        return portions(examples, [rows * each for each in tokens], self._appetite, samples, free)
+        orders, sampling = self._orders_and_sampling()
+        parts = list(portions(examples, [orders * each for each in tokens], self._appetite, sampling.samples, free))
+        if len(parts) > 1 and not self._told_of_portions:
+            self._told_of_portions = True
+            logger.warning(
+                f"free memory ({free >> 20} MiB) has no room for {len(examples)} sessions at once: they are answered "
+                f"in {len(parts)} portions, and answers may differ where rounding decides; lower eval_batch_size"
+            )
+        return parts
+
+    def _orders_and_sampling(self) -> tuple[int, SamplingSettings]:
+        """In how many orders the items are read, and how answers are drawn from each; no more orders than samples."""
+        sampling = self.sampling()
+        orders = min(self.config["item_orders"], sampling.samples)
+        return orders, replace(sampling, samples=math.ceil(sampling.samples / orders))
 
     def _answer(self, examples: Sequence[Example]) -> list[Generation]:
-        sampling, seed = self.sampling(), self.config["seed"]
-        times = min(self.config["item_orders"], sampling.samples)
+        times, sampling = self._orders_and_sampling()
+        seed = self.config["seed"]
         orders = [item_order(each.session, number, seed) for each in examples for number in range(times)]
         rows = [each for each in examples for _ in range(times)]
         rows = [each.reordered(order) if times > 1 else each for each, order in zip(rows, orders, strict=True)]
@@ -262,7 +275,7 @@ class StudentModel(BundleGenerator):
             prefill,
             [self.encoder.suffix(each, self.inference) for each in rows],
             self.gates(prefill),
-            replace(sampling, samples=math.ceil(sampling.samples / times)),
+            sampling,
             self.inference.writes is not None,
             self.advice(examples),
             orders,

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+import torch
+from hypothesis import given, settings
 from hypothesis import strategies as st
-from small_run import small_splits
+from small_run import predictions, run, small_splits
 
 from recbole_routedk.data.session import Item, Session
 from recbole_routedk.distill.knowledge import SessionKnowledge
@@ -21,6 +23,7 @@ def session_of(count: int, name: str = "s") -> Session:
     return Session(name, tuple(Item(str(place), f"title {place}") for place in range(count)))
 
 
+@settings(deadline=None)
 @given(st.integers(1, 12), st.integers(0, 9), st.text(max_size=5))
 def test_every_order_holds_every_item_once(count: int, number: int, name: str) -> None:
     order = item_order(session_of(count, name), number, 2020)
@@ -37,6 +40,7 @@ def test_the_first_order_is_the_sessions_own_and_the_others_differ() -> None:
     assert item_order(session_of(9), 1, 7) != list(orders[1])
 
 
+@settings(deadline=None)
 @given(st.data())
 def test_an_answer_put_back_is_about_the_same_items(data: st.DataObject) -> None:
     session = session_of(data.draw(st.integers(2, 9)))
@@ -64,6 +68,7 @@ def drawn(
     samples: list[list[Answer]] = []
     rows: list[int] = []
     agree, read = model.answerer._agree, model.student.read_prefix
+    monkeypatch.setattr("recbole_routedk.model.language.student_model.free_memory", lambda device: 2**40)
     monkeypatch.setattr(model.answerer, "_agree", lambda own, advice: samples.append(list(own)) or agree(own, advice))
     monkeypatch.setattr(model.student, "read_prefix", lambda texts: rows.append(len(texts)) or read(texts))
     generations = model.predict_bundles([labelled.session for labelled in small_splits().test])
@@ -94,3 +99,30 @@ def test_what_else_is_answered_changes_no_order(finished: dict[str, Any]) -> Non
     alone = [model.predict_bundles([session])[0] for session in sessions]
 
     assert [each.bundles for each in together] == [each.bundles for each in alone]
+
+
+def test_each_order_is_put_back_by_itself(finished: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the order, items 0 and 2 of the session are answered, by the labels that they have in it."""
+    model = trained(finished, 5)
+    session = next(each.session for each in small_splits().test if len(each.session) >= 4)
+    orders = [item_order(session, number, model.config["seed"]) for number in range(5)]
+    gates = torch.rand(5, 3)
+    kept: list[list[Answer]] = []
+
+    def places(*_: Any) -> list[list[Answer]]:
+        return [[(frozenset({order.index(0), order.index(2)}),)] * 2 for order in orders]
+
+    monkeypatch.setattr("recbole_routedk.model.language.answering.decode_constrained", places)
+    monkeypatch.setattr(model, "gates", lambda prefill: gates)
+    monkeypatch.setattr(model.answerer, "_agree", lambda own, advice: kept.append(list(own)) or (own[0], 1.0))
+    (generation,) = model.predict_bundles([session])
+
+    assert kept == [[(frozenset({0, 2}),)] * 10]
+    assert generation.gates == pytest.approx([sum(gates[:, expert].tolist()) / 5 for expert in range(3)])
+
+
+def test_a_student_thinks_about_each_order_first(small_data: Path, tiny_student_folder: Path) -> None:
+    result = run(small_data, tiny_student_folder, thought_source="written", thought_tokens=5, item_orders=2)
+
+    assert set(predictions(result)) == {labelled.session.session_id for labelled in small_splits().test}
+    assert result["test_result"]["invalidrate"] == 0
