@@ -17,7 +17,7 @@ from transformers import BatchEncoding
 from workload import Loaded, plain_student, test_sessions, trained
 
 from recbole_routedk.data.session import Bundle, Session
-from recbole_routedk.distill.formats.prompts import SYSTEM, numbered_titles
+from recbole_routedk.distill.formats.prompts import SYSTEM
 from recbole_routedk.student.backbone import Student
 
 SAMPLES = 8
@@ -58,8 +58,8 @@ def consensus(options: Options) -> list[Row]:
 def generate(options: Options) -> list[Row]:
     """Our evaluation against ``model.generate`` on the same student, which reads and writes JSON.
 
-    The rival is the student without adapters, as if they were merged, and writes as many tokens as the JSON of our
-    answers has: what a student trained to answer in JSON would do.
+    The rival is the student without adapters, as if they were merged, reads whole titles as JSON, and writes as many
+    tokens as the JSON of our answers has: what a student trained to answer in JSON would do.
     """
     data, sessions, reading = _ready(options)
     student = plain_student(options)
@@ -124,7 +124,8 @@ def _our_tokens(data: Loaded, sessions: Sequence[Session]) -> float:
 
 
 def _prompt(student: Student, session: Session) -> list[int]:
-    asked = [{"role": "system", "content": SYSTEM}, {"role": "user", "content": numbered_titles(session) + ASK}]
+    items = json.dumps({place: item.text for place, item in enumerate(session.items)}, ensure_ascii=False)
+    asked = [{"role": "system", "content": SYSTEM}, {"role": "user", "content": f"{items}\n{ASK}"}]
     text = student.tokenizer.apply_chat_template(asked, tokenize=False, add_generation_prompt=True)
     return _tokens(student, str(text))
 
