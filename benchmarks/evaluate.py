@@ -12,6 +12,7 @@ import time
 from collections.abc import Sequence
 
 import calm  # noqa: F401
+import torch
 from side_by_side import Bar, Options, Row, Timing, Work, alternate, compare, main
 from transformers import BatchEncoding
 from workload import Loaded, plain_student, test_sessions, trained
@@ -102,6 +103,47 @@ def generate(options: Options) -> list[Row]:
     ]
 
 
+def reading(options: Options) -> list[Row]:
+    """What reading the prompts takes of both: the part that drawing, batching and short answers cannot make cheaper."""
+    data, sessions, _ = _ready(options)
+    student = plain_student(options)
+    prompts = [_prompt(student, session) for session in sessions]
+    lengths = [len(_tokens(student, _written(each.bundles))) + 1 for each in data.model.predict_bundles(sessions)]
+    timings = alternate(
+        {
+            "ours": lambda: answering(data, sessions, SAMPLES),
+            "ours, reading": lambda: lambda: _read(data, sessions),
+            "one at a time": lambda: lambda: _generate(student, prompts, lengths, 1),
+            "one at a time, reading": lambda: lambda: _generate(student, prompts, [1] * len(prompts), 1),
+        },
+        options,
+    )
+    tokens = {"our_prompt_tokens": _our_tokens(data, sessions), "prompt_tokens": sum(map(len, prompts)) / len(prompts)}
+    rows = (
+        ("reading / ours", "share of our evaluation that reads prompts", "ours, reading", "ours"),
+        ("reading / generate", "share of generate, one at a time", "one at a time, reading", "one at a time"),
+        (
+            "generate / our reading",
+            "generate, one at a time, if ours did nothing but read",
+            "one at a time",
+            "ours, reading",
+        ),
+    )
+    return [compare(name, what, timings, [one], [other], **tokens) for name, what, one, other in rows]
+
+
+@torch.no_grad()
+def _read(data: Loaded, sessions: Sequence[Session]) -> None:
+    """Read the items and the knowledge of the sessions as our evaluation does."""
+    model, size = data.model, data.config["eval_batch_size"]
+    examples = model.reader.for_sessions(sessions) if model.reader is not None else []
+    for start in range(0, len(examples), size):
+        part = examples[start : start + size]
+        prefill = model.student.read_prefix([model.prompts.prefix(each.session) for each in part])
+        ids, mask = model.student.pad_left([model.encoder.suffix(each, model.inference) for each in part])
+        model.student.extend(prefill, ids, mask, model.gates(prefill))
+
+
 def _ready(options: Options) -> tuple[Loaded, list[Session], Timing]:
     """Return the trained model, the sessions, and what reading the knowledge of sessions for the first time took."""
     data = trained(options)
@@ -156,7 +198,7 @@ def _generate(student: Student, prompts: Sequence[list[int]], lengths: Sequence[
         )
 
 
-MEASURES = {"consensus": consensus, "generate": generate}
+MEASURES = {"consensus": consensus, "generate": generate, "reading": reading}
 
 if __name__ == "__main__":
     sys.exit(main(MEASURES))
