@@ -10,6 +10,7 @@ import json
 import sys
 import time
 from collections.abc import Sequence
+from functools import cache
 
 import calm  # noqa: F401
 import torch
@@ -146,9 +147,16 @@ def _read(data: Loaded, sessions: Sequence[Session]) -> None:
 
 def _ready(options: Options) -> tuple[Loaded, list[Session], Timing]:
     """Return the trained model, the sessions, and what reading the knowledge of sessions for the first time took."""
+    ready = _made_ready(options)
+    ready[0].config["consensus_samples"] = SAMPLES
+    return ready
+
+
+@cache
+def _made_ready(options: Options) -> tuple[Loaded, list[Session], Timing]:
+    # Once for all rows: the second time, knowledge is remembered.
     data = trained(options)
     data.model.eval()
-    data.config["consensus_samples"] = SAMPLES
     sessions = test_sessions(data, options)
     # The reader of a loaded run is made when the first session is answered; a run that trains has it before.
     data.model.predict_bundles(sessions[:1])
