@@ -76,7 +76,6 @@ class StudentModel(BundleGenerator):
         self.inference = inference
         student = configured_student(config)
         self._fits = student_fingerprints(student)  # now: experts will be built into it
-        self._appetite = Appetite.of(student.model)
         lora = LoraSettings(
             rank=rank,
             alpha=config["lora_alpha"] * rank / config["lora_rank"],
@@ -89,6 +88,7 @@ class StudentModel(BundleGenerator):
         )
         self.encoder = LessonEncoder(self.prompts, self.view_settings, config["knowledge_weight"])
         self.student = RoutedStudent(student, tuple(experts), lora)
+        self._appetite = Appetite.of(student.model)
         settings = AnswerSettings(
             config["decoding"], config["consensus"], config["vote_share"], config["thought_tokens"]
         )

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from prompted_run import session
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
@@ -26,6 +27,8 @@ SETTINGS = {
     "show_progress": False,
     "student_batch_size": 2,
     "student_revision": None,
+    "student_dtype": "auto",
+    "device": torch.device("cpu"),
     "temperature": 1.0,
     "text_tokens": 5,
     "title_tokens": 8,
