@@ -66,9 +66,7 @@ def generate(options: Options) -> list[Row]:
     data, sessions, reading = _ready(options)
     student = plain_student(options)
     voted = answering(data, sessions, SAMPLES)
-    answers = [each.bundles for each in data.model.predict_bundles(sessions)]
-    prompts = [_prompt(student, session) for session in sessions]
-    lengths = [len(_tokens(student, _written(bundles))) + 1 for bundles in answers]
+    prompts, lengths = _of_rival(data, student, sessions)
     timings = alternate(
         {
             "ours": lambda: voted,
@@ -108,8 +106,7 @@ def reading(options: Options) -> list[Row]:
     """What reading the prompts takes of both: the part that drawing, batching and short answers cannot make cheaper."""
     data, sessions, _ = _ready(options)
     student = plain_student(options)
-    prompts = [_prompt(student, session) for session in sessions]
-    lengths = [len(_tokens(student, _written(each.bundles))) + 1 for each in data.model.predict_bundles(sessions)]
+    prompts, lengths = _of_rival(data, student, sessions)
     timings = alternate(
         {
             "ours": lambda: answering(data, sessions, SAMPLES),
@@ -131,6 +128,13 @@ def reading(options: Options) -> list[Row]:
         ),
     )
     return [compare(name, what, timings, [one], [other], **tokens) for name, what, one, other in rows]
+
+
+def _of_rival(data: Loaded, student: Student, sessions: Sequence[Session]) -> tuple[list[list[int]], list[int]]:
+    """Return what the rival reads of each session, and how many tokens it writes: those of our answer as JSON."""
+    answers = data.model.predict_bundles(sessions)
+    lengths = [len(_tokens(student, _written(each.bundles))) + 1 for each in answers]
+    return [_prompt(student, session) for session in sessions], lengths
 
 
 @torch.no_grad()

@@ -14,7 +14,7 @@ from recbole_routedk import measure
 def test_no_more_is_free_than_the_system_says() -> None:
     free = measure.free_memory(torch.device("cpu"))
 
-    assert 0 <= free <= 1.2 * psutil.virtual_memory().available + 2**28  # others give memory back in between
+    assert 2**20 < free <= 1.2 * psutil.virtual_memory().available + 2**28  # others give memory back in between
 
 
 def test_a_container_has_what_its_limit_leaves(tmp_path: Path) -> None:
