@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from sklearn.ensemble import HistGradientBoostingClassifier
@@ -16,6 +17,7 @@ from recbole_routedk.distill.knowledge import Floats
 from recbole_routedk.distill.statistical.category import SessionCategories
 from recbole_routedk.distill.statistical.evidence import Described, PairEvidence
 from recbole_routedk.distill.statistical.features import TitleFeatures, session_context
+from recbole_routedk.distill.statistical.neighbours import BundledItems, BundleNeighbours
 from recbole_routedk.distill.statistical.pairs import Flags, Ints, PairTable, co_bundled, pair_table
 from recbole_routedk.errors import UserError
 from recbole_routedk.progress import progress_bar
@@ -54,6 +56,20 @@ class PairClassifier:
         return np.mean([member.predict_proba(features)[:, 1] for member in self._members], axis=0)
 
 
+@dataclass(frozen=True)
+class Evidence:
+    """All that labels say about pairs: of pairs, and of whole bundles."""
+
+    pairs: PairEvidence
+    bundles: BundleNeighbours
+
+    def transform(self, queries: Described, pairs: Ints) -> Floats:
+        """Return one row for each of the pair rows ``pairs`` of ``queries``, the columns of the bundles last."""
+        return np.concatenate(
+            [self.pairs.transform(queries, pairs), self.bundles.transform(queries.table, pairs)], axis=1
+        )
+
+
 class AffinityModel:
     """Pair probabilities from titles, fitted on the co-bundled pairs of training sessions.
 
@@ -87,11 +103,13 @@ class AffinityModel:
         self._titles.fit(table.titles, table.vectors)
         self.categories.fit(sessions, folds)
         self._bank = Described(table, self.categories.training_shares, self._titles.project(table.vectors))
+        self._bundled = BundledItems.of(train, table, self._encoder)
+        self._folds = folds
         pair_fold = folds[table.pair_session]
         evidence = self._out_of_fold_evidence(pair_fold, together)
-        self._evidence = PairEvidence(self._bank, np.arange(len(together)), together)
+        self._evidence = self._evidence_without(None, pair_fold, together)
         self._bar.update()
-        features = np.concatenate([self._titles.transform(table), evidence], axis=1)
+        features = self._features(table, evidence)
         first = self._cross_fit(features, together, pair_fold)
         self._first = PairClassifier(self._seed).fit(features, together)
         self._bar.update()
@@ -110,8 +128,7 @@ class AffinityModel:
             return []
         table = self._table(sessions)
         described = Described(table, self.categories.shares(sessions), self._titles.project(table.vectors))
-        evidence = self._evidence.transform(described, np.arange(len(table.left)))
-        features = np.concatenate([self._titles.transform(table), evidence], axis=1)
+        features = self._features(table, self._evidence.transform(described, np.arange(len(table.left))))
         first = self._first.predict(features)
         widened = np.concatenate([features, session_context(table, first), first[:, None]], axis=1)
         return self._matrices(table, self._second.predict(widened))
@@ -124,12 +141,20 @@ class AffinityModel:
         parts, rows = [], []
         for fold in np.unique(pair_fold):
             held = np.flatnonzero(pair_fold == fold)
-            others = np.flatnonzero(pair_fold != fold)
-            parts.append(PairEvidence(self._bank, others, together).transform(self._bank, held))
+            parts.append(self._evidence_without(int(fold), pair_fold, together).transform(self._bank, held))
             rows.append(held)
             self._bar.update()
         evidence = np.concatenate(parts)
         return evidence[np.argsort(np.concatenate(rows), kind="stable")]
+
+    def _evidence_without(self, fold: int | None, pair_fold: Ints, together: Flags) -> Evidence:
+        pairs = np.flatnonzero(pair_fold != (-1 if fold is None else fold))
+        known = self._bundled.of_sessions(self._folds != (-1 if fold is None else fold))
+        return Evidence(PairEvidence(self._bank, pairs, together), BundleNeighbours(known))
+
+    def _features(self, table: PairTable, evidence: Floats) -> Floats:
+        contexts = [session_context(table, column) for column in evidence[:, -BundleNeighbours.columns :].T]
+        return np.concatenate([self._titles.transform(table), evidence, *contexts], axis=1)
 
     def _cross_fit(self, features: Floats, together: Flags, pair_fold: Ints) -> Floats:
         predicted = np.zeros(len(features))
