@@ -1,0 +1,113 @@
+"""Score the statistical teacher on sessions that it has not seen, without the test split: cross-validation.
+
+``python scripts/cross_validate_teacher.py --dataset=electronic --json=now.json`` fits a teacher on four of five folds
+of the training and valid sessions, five times, and scores what it thinks of the fifth. With ``--against=before.json``,
+which another state of the code wrote, it prints the mean difference of the same sessions with its standard error.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from sklearn.metrics import log_loss, roc_auc_score
+
+from recbole_routedk.data.atomic import read_atomic
+from recbole_routedk.data.session import LabelledSession
+from recbole_routedk.distill.encoder import title_encoder
+from recbole_routedk.distill.knowledge import Thought
+from recbole_routedk.distill.statistical.pairs import co_bundled, session_folds
+from recbole_routedk.distill.statistical.teacher import StatisticalTeacher, TeacherConfig
+from recbole_routedk.evaluation.metrics import bundle_f1, gold_bundles, matched_f1
+from recbole_routedk.provenance import code
+
+SCORES = {"matchedf1": matched_f1, "bundlef1": bundle_f1}
+_SUREST = 0.002  # no affinity is surer than that where its logarithm counts
+
+
+def scored_sessions(folder: Path, name: str) -> list[LabelledSession]:
+    """Return the training and valid sessions of a data set with the gold bundles that count."""
+    splits = read_atomic(folder / name, name)
+    sessions = []
+    for labelled in (*splits.train, *splits.valid):
+        intents = dict(zip(labelled.bundles, labelled.intents, strict=False))
+        kept = tuple(gold_bundles(labelled))
+        sessions.append(replace(labelled, bundles=kept, intents=tuple(intents.get(bundle, "") for bundle in kept)))
+    return sessions
+
+
+def cross_validated(sessions: Sequence[LabelledSession], folds: int, seed: int) -> list[Thought]:
+    """Return what a teacher that was fitted on the other folds thinks of each session."""
+    fold = session_folds(len(sessions), folds, seed)
+    thoughts: dict[int, Thought] = {}
+    for held in range(folds):
+        print(f"fold {held + 1} of {folds}", file=sys.stderr)
+        teacher = StatisticalTeacher(TeacherConfig(), title_encoder())
+        teacher.fit([each for each, own in zip(sessions, fold, strict=True) if own != held])
+        places = np.flatnonzero(fold == held).tolist()
+        thoughts.update(zip(places, teacher.think([sessions[place].session for place in places]), strict=True))
+    return [thoughts[place] for place in range(len(sessions))]
+
+
+def measured(sessions: Sequence[LabelledSession], thoughts: Sequence[Thought]) -> dict[str, Any]:
+    """Return the quality of the affinities over all pairs, and the scores of the groups of each session."""
+    upper = [thought.affinities[np.triu_indices(len(thought.affinities), 1)] for thought in thoughts]
+    affinities, together = np.concatenate(upper), co_bundled(sessions)
+    return {
+        "pairs": {
+            "auc": float(roc_auc_score(together, affinities)),
+            "log_loss": float(log_loss(together, np.clip(affinities, _SUREST, 1 - _SUREST))),
+        },
+        "sessions": {
+            name: [
+                score(gold_bundles(labelled), thought.groups)
+                for labelled, thought in zip(sessions, thoughts, strict=True)
+            ]
+            for name, score in SCORES.items()
+        },
+    }
+
+
+def told(result: dict[str, Any], before: dict[str, Any] | None) -> str:
+    """Return one line of the result, and one of what changed since ``before``; ValueError for other sessions."""
+    means = ", ".join(f"{name} {np.mean(values):.4f}" for name, values in result["sessions"].items())
+    lines = [f"AUC {result['pairs']['auc']:.4f}, log loss {result['pairs']['log_loss']:.4f}, {means}"]
+    if before is not None:
+        if any(before[key] != result[key] for key in ("dataset", "folds", "seed")):
+            raise ValueError("--against is a result of another data set, number of folds or seed")
+        changes = []
+        for name, values in result["sessions"].items():
+            change = np.subtract(values, before["sessions"][name])
+            error = change.std(ddof=1) / np.sqrt(len(change))
+            changes.append(f"{name} {change.mean():+.4f} (standard error {error:.4f})")
+        lines.append(f"against {before['code']['commit']}: {', '.join(changes)}")
+    return "\n".join(lines)
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--dataset", required=True, help="name of the data set, such as electronic")
+    parser.add_argument("--data_path", type=Path, default=Path("dataset"), help="folder that holds the data set's own")
+    parser.add_argument("--folds", type=int, default=5)
+    parser.add_argument("--seed", type=int, default=2020, help="of the folds")
+    parser.add_argument("--json", type=Path, help="file that takes every score")
+    parser.add_argument("--against", type=Path, help="such a file of another state of the code")
+    given = parser.parse_args(arguments)
+    sessions = scored_sessions(given.data_path, given.dataset)
+    about = {"dataset": given.dataset, "folds": given.folds, "seed": given.seed, "code": code()}
+    result = about | measured(sessions, cross_validated(sessions, given.folds, given.seed))
+    print(told(result, json.loads(given.against.read_text(encoding="utf-8")) if given.against else None))
+    if given.json:
+        given.json.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
