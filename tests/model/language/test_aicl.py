@@ -26,6 +26,10 @@ TRAIN = (
 )
 
 
+WHOLE: dict[str, Any] = {"self_correction": True, "feedback_rounds": 4}
+"""The paper's talk; the defaults are what suits the small student."""
+
+
 @pytest.fixture
 def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Two training sessions; the camping one is nearest to the trip and to the hike."""
@@ -47,7 +51,7 @@ def errs_then_corrects(request: Request) -> str | None:
 
 
 def test_the_whole_talk(shop: Path) -> None:
-    model, teacher = scripted("AICL", shop, errs_then_corrects)
+    model, teacher = scripted("AICL", shop, errs_then_corrects, **WHOLE)
 
     (answered,) = model.predict_bundles([TRIP])
 
@@ -92,11 +96,11 @@ def test_the_whole_talk(shop: Path) -> None:
 
 
 def test_a_training_session_is_talked_about_once_and_nothing_is_asked_twice(shop: Path) -> None:
-    model, teacher = scripted("AICL", shop, errs_then_corrects)
+    model, teacher = scripted("AICL", shop, errs_then_corrects, **WHOLE)
 
     model.predict_bundles([TRIP, HIKE])
     first = len(teacher.asked)
-    again, other = scripted("AICL", shop, errs_then_corrects)
+    again, other = scripted("AICL", shop, errs_then_corrects, **WHOLE)
     again.predict_bundles([HIKE, TRIP])
 
     assert first == 7 + 2 * 3  # the neighbour: bundles, intents, bundles, intents, two rounds, rules
@@ -132,7 +136,7 @@ def test_a_question_that_fails_is_left_out_and_the_talk_goes_on(shop: Path) -> N
         asked = request.messages[-1].content
         return None if "Given these intents" in asked or request.task is Task.ADVICE else errs_then_corrects(request)
 
-    model, teacher = scripted("AICL", shop, forgetful)
+    model, teacher = scripted("AICL", shop, forgetful, **WHOLE)
 
     (answered,) = model.predict_bundles([TRIP])
 
@@ -143,7 +147,7 @@ def test_a_question_that_fails_is_left_out_and_the_talk_goes_on(shop: Path) -> N
 
 
 def test_where_every_answer_fails_nothing_is_answered(shop: Path) -> None:
-    model, teacher = scripted("AICL", shop, lambda _: None)
+    model, teacher = scripted("AICL", shop, lambda _: None, **WHOLE)
 
     (answered,) = model.predict_bundles([TRIP])
 
@@ -154,7 +158,13 @@ def test_where_every_answer_fails_nothing_is_answered(shop: Path) -> None:
 
 def test_the_student_holds_the_talk_too(small_data: Path, tiny_student_folder: Path) -> None:
     result = run_prompted(
-        "AICL", small_data, student=str(tiny_student_folder), consensus_samples=2, text_tokens=4, feedback_rounds=1
+        "AICL",
+        small_data,
+        student=str(tiny_student_folder),
+        consensus_samples=2,
+        text_tokens=4,
+        self_correction=True,
+        feedback_rounds=1,
     )
 
     assert len(predictions(result)) == 4
@@ -179,7 +189,7 @@ def counted(student: RoutedStudent) -> list[int]:
 
 
 def test_what_was_said_is_not_read_again(shop: Path, tiny_student_folder: Path) -> None:
-    settings: dict[str, Any] = {"student": str(tiny_student_folder), "consensus_samples": 2, "text_tokens": 4}
+    settings: dict[str, Any] = {"student": str(tiny_student_folder), "consensus_samples": 2, "text_tokens": 4, **WHOLE}
     answers, read = [], []
     for goes_on in (True, False):
         model = built("AICL", shop, **settings)
