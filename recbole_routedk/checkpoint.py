@@ -38,7 +38,7 @@ def save_checkpoint(folder: Path, name: str, checkpoint: Checkpoint) -> Path:
     """
     target = folder / f"{name}.json"
     weights = _unused_name(folder, name)
-    _write_tensors(folder / weights, checkpoint.tensors)
+    write_tensors(folder / weights, checkpoint.tensors)
     hashed = {"tensors": weights, "sha256": file_digest(folder / weights)}
     write_json(target, {"format": FORMAT} | hashed | checkpoint.record)
     _remove_tensors(folder, name, kept=weights)
@@ -158,7 +158,8 @@ def _unused_name(folder: Path, name: str) -> str:
     return f"{name}-{number}.safetensors"
 
 
-def _write_tensors(path: Path, tensors: dict[str, Tensor]) -> None:
+def write_tensors(path: Path, tensors: dict[str, Tensor]) -> None:
+    """Write one safetensors file, whole or not at all; UserError where it cannot be written."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

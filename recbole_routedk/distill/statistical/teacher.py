@@ -8,8 +8,10 @@ is needed, so all can be had for test sessions; for training sessions they are o
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 
+from recbole_routedk.cache import cache_folder
 from recbole_routedk.data.session import LabelledSession, Session
 from recbole_routedk.distill.encoder import SentenceEncoder, title_encoder
 from recbole_routedk.distill.knowledge import Floats, Thought
@@ -19,17 +21,23 @@ from recbole_routedk.distill.statistical.intents import IntentBank
 from recbole_routedk.distill.statistical.pair_patterns import PairPatterns, frequent_words
 from recbole_routedk.distill.statistical.pairs import FOLDS, session_folds
 from recbole_routedk.distill.statistical.traits import CATEGORY_DEPTH, ItemTraits, TraitReader
+from recbole_routedk.distill.statistical.tuned_titles import TitleTuning, TunedTitles
 from recbole_routedk.errors import UserError
 from recbole_routedk.progress import progress_bar
 
 
 @dataclass(frozen=True)
 class TeacherConfig:
-    """Options of the teacher; ``category_depth`` is the deepest that is told apart."""
+    """Options of the teacher; ``category_depth`` is the deepest that is told apart.
+
+    In the folder ``store`` its tuned encoders are kept, and taken from where they were learnt before.
+    """
 
     folds: int = FOLDS
     seed: int = 2026
     category_depth: int = CATEGORY_DEPTH
+    tuning: TitleTuning = field(default_factory=TitleTuning)
+    store: Path | None = None
 
 
 class StatisticalTeacher:
@@ -51,7 +59,9 @@ class StatisticalTeacher:
             raise UserError(f"the teacher needs at least two training sessions, not {len(train)}")
         self._sessions = [labelled.session for labelled in train]
         self.folds = session_folds(len(train), self._config.folds, self._config.seed)
-        self._affinity = AffinityModel(self._encoder, self._config.category_depth, self._config.seed)
+        config = self._config
+        tuned = TunedTitles(config.tuning, config.seed, config.store)
+        self._affinity = AffinityModel(self._encoder, tuned, config.category_depth, config.seed)
         self._affinity.fit(train, self.folds)
         self._intents = IntentBank(train, self.folds, self._encoder)
         self.traits = TraitReader(self._affinity.categories, self._sessions)
@@ -114,10 +124,10 @@ def _name(session: Session) -> tuple[str, ...]:
 
 
 def fitted_teacher(train: Sequence[LabelledSession], seed: int) -> StatisticalTeacher:
-    """Return a teacher that learnt from ``train``; its title vectors are kept in the user's cache folder.
+    """Return a teacher that learnt from ``train``; title vectors and encoders are kept in the user's cache folder.
 
     Raises UserError where ``StatisticalTeacher.fit`` does.
     """
-    teacher = StatisticalTeacher(TeacherConfig(seed=seed), title_encoder())
+    teacher = StatisticalTeacher(TeacherConfig(seed=seed, store=cache_folder() / "tuned"), title_encoder())
     teacher.fit(train)
     return teacher

@@ -11,7 +11,9 @@ from small_store import small_split, without_categories
 from recbole_routedk.data.session import Item, LabelledSession, Session
 from recbole_routedk.distill.encoder import SentenceEncoder
 from recbole_routedk.distill.knowledge import Thought
+from recbole_routedk.distill.statistical.affinity import pooled
 from recbole_routedk.distill.statistical.teacher import StatisticalTeacher, TeacherConfig
+from recbole_routedk.distill.statistical.tuned_titles import TitleTuning
 from recbole_routedk.errors import UserError
 from recbole_routedk.evaluation.metrics import score_sessions
 
@@ -115,3 +117,25 @@ def test_too_little_to_learn_from_is_an_error() -> None:
         teacher.fit([replace(own, bundles=()) for own in TRAIN[:3]])
     with pytest.raises(UserError, match="at least two folds"):
         StatisticalTeacher(TeacherConfig(folds=1), SentenceEncoder())
+
+
+def test_with_enough_sessions_it_reads_titles_by_an_encoder_that_it_tuned(teacher: StatisticalTeacher) -> None:
+    tuning = TitleTuning(layers=1, epochs=1, least_sessions=len(TRAIN))
+    tuned = StatisticalTeacher(TeacherConfig(category_depth=2, folds=4, seed=1, tuning=tuning), SentenceEncoder())
+    tuned.fit(TRAIN)
+    sessions = sessions_of(TEST)
+
+    thoughts = tuned.think(sessions)
+
+    assert not same(thoughts, teacher.think(sessions))
+    assert not same(tuned.think_training(), teacher.think_training())
+    whole = score_sessions([own.bundles for own in TEST], [[frozenset(range(5))] for _ in TEST])
+    found = score_sessions([own.bundles for own in TEST], [own.groups for own in thoughts])
+    assert found["matchedf1"] > whole["matchedf1"] + 0.2
+
+
+def test_a_tuned_encoder_has_its_share_of_the_log_odds() -> None:
+    own, tuned = np.array([0.5, 0.9, 0.0]), np.array([[1.0], [-2.0], [0.0]])
+    odds = [0.6 * 0.0 + 0.4 * 1.0, 0.6 * np.log(9.0) - 0.4 * 2.0, 0.6 * np.log(0.002 / 0.998)]
+    assert pooled(own, tuned) == pytest.approx([1 / (1 + np.exp(-each)) for each in odds])
+    assert np.array_equal(pooled(own, np.zeros((3, 0))), own)
