@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from cross_validate_teacher import main, measured, scored_sessions, told
+from cross_validate_teacher import main, measured, scored, told
 from toy import toy_splits
 
 from recbole_routedk.data.session import Item, LabelledSession, Session
@@ -56,7 +56,35 @@ def test_other_sessions_are_not_compared() -> None:
         told(one, one | {"seed": 2})
 
 
-def test_gold_bundles_that_do_not_count_are_left_out(toy_data: Path) -> None:
-    sessions = scored_sessions(toy_data, "toy")
-    assert sessions
-    assert all(len(labelled.intents) == len(labelled.bundles) for labelled in sessions)
+def test_gold_bundles_that_do_not_count_are_left_out() -> None:
+    items = tuple(Item(f"i{place}", f"title {place}") for place in range(4))
+    whole = frozenset(range(4))
+    labelled = LabelledSession(Session("s", items), (whole, PAIR), ("everything", "a pair"))
+    (counted,) = scored([labelled])
+    assert (counted.bundles, counted.intents) == ((PAIR,), ("a pair",))
+
+
+def test_one_fit_is_scored_out_of_fold_and_on_the_valid_sessions(
+    toy_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = [
+        "--dataset=toy",
+        f"--data_path={toy_data}",
+        "--out_of_fold",
+        "--untuned",
+        f"--json={tmp_path / 'one.json'}",
+    ]
+
+    assert main(words) == 0
+    assert main([*words, f"--against={tmp_path / 'one.json'}"]) == 0
+
+    written, splits = json.loads((tmp_path / "one.json").read_text(encoding="utf-8")), toy_splits()
+    assert len(written["sessions"]["matchedf1"]) == len(splits.train)
+    assert len(written["valid"]["sessions"]["matchedf1"]) == len(splits.valid)
+    out = capsys.readouterr().out
+    mean = np.mean(written["valid"]["sessions"]["matchedf1"])
+    assert f"valid: AUC {written['valid']['pairs']['auc']:.4f}" in out
+    assert out.count(f"matchedf1 {mean:.4f}") >= 2
+    assert out.count("matchedf1 +0.0000 (standard error 0.0000)") == 2
+    with pytest.raises(ValueError, match="another data set, way"):
+        main([*words[:2], "--folds=2", f"--against={tmp_path / 'one.json'}"])
