@@ -14,6 +14,8 @@ RANKED_BY = "matchedf1"
 RESULT_OF = {"test": "test_result", "valid": "best_valid_result"}
 """What a result calls the metrics of a split."""
 TESTED = ("matchedf1", "bundlef1")
+REFERENCES = ("Teacher",)
+"""Models that are neither proposed nor baselines: what a proposed one is made of, answering alone."""
 COSTS = (
     "trained_parameters",
     "parameters",
@@ -86,8 +88,8 @@ def summarise(
     Args:
         results: what each run reached (``result.json``).
         sessions: each run's scores of single sessions of the split; empty where it kept none.
-        proposed: classes that are no baselines. The best of the others, by MatchedF1, is what all rows are tested
-            against, on scores averaged over seeds.
+        proposed: classes that are no baselines. The best of the others, by MatchedF1 and without ``REFERENCES``, is
+            what all rows are tested against, on scores averaged over seeds.
         split: test, or valid for studies that choose something.
 
     Raises:
@@ -103,7 +105,7 @@ def summarise(
         _row([results[place] for place in own], [sessions[place] for place in own], split) for own in by_name.values()
     ]
     rows.sort(key=lambda row: -row.metrics[RANKED_BY].mean if RANKED_BY in row.metrics else 1.0)
-    baseline = next((row.name for row in rows if row.model not in proposed), None)
+    baseline = next((row.name for row in rows if row.model not in {*proposed, *REFERENCES}), None)
     tests = {} if baseline is None else differences_to(rows, baseline)
     tested = tuple(replace(row, against=tests.get(row.name, {})) for row in rows)
     return Summary(datasets.pop() if datasets else "", tested, baseline, split)

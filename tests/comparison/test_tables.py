@@ -136,3 +136,14 @@ def test_runs_on_other_sessions_are_not_tested() -> None:
     assert differences_table(summary.rows, "A") == ""
     with pytest.raises(ValueError, match="one data set"):
         summarise([result("A", 0.5), result("B", 0.4) | {"dataset": "other"}], [{}, {}], [])
+
+
+def test_the_teacher_of_the_proposed_model_is_shown_and_is_no_baseline() -> None:
+    runs = [result("RouteDK", 0.9), result("Teacher", 0.8), result("Good", 0.6)]
+    scored = [sessions(*[run["test_result"]["matchedf1"]] * 10) for run in runs]
+
+    summary = summarise(runs, scored, ["RouteDK"])
+
+    assert summary.baseline == "Good"
+    assert [row.name for row in summary.rows] == ["RouteDK", "Teacher", "Good"]
+    assert "-0.100" in differences_table(summary.rows, "RouteDK")

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from copy import deepcopy
 from dataclasses import asdict, dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 from recbole_routedk.checkpoint import write_tensors
 from recbole_routedk.distill.encoder import ENCODER_PIP_NAME
 from recbole_routedk.distill.knowledge import Floats
+from recbole_routedk.distill.statistical import title_head
 from recbole_routedk.distill.statistical.pairs import Flags, Ints, PairTable
 from recbole_routedk.distill.statistical.title_head import LowerEncoder, TitleHead, split_encoder
 from recbole_routedk.errors import UserError
@@ -120,7 +122,7 @@ class TunedTitles:
     def _file(self, labelled: LabelledPairs, fold: int | None) -> Path | None:
         if self._store is None:
             return None
-        table, settings = labelled.table, (ENCODER_PIP_NAME, asdict(self._tuning), self._seed, fold)
+        table, settings = labelled.table, (ENCODER_PIP_NAME, _method(), asdict(self._tuning), self._seed, fold)
         labels = (labelled.together.tolist(), labelled.folds.tolist(), table.lengths().tolist())
         digest = hashlib.sha256(json.dumps([settings, table.titles, labels]).encode()).hexdigest()
         return self._store / f"tuned-{digest[:16]}.safetensors"
@@ -194,6 +196,12 @@ class _Training:
             weights.append(len(together) * weight)
             start += count
         return torch.stack(losses).sum() / max(1.0, sum(weights))
+
+
+@cache
+def _method() -> str:
+    """A digest of the code that trains, so that nothing is taken for what a later state of it would learn."""
+    return hashlib.sha256(b"".join(Path(file).read_bytes() for file in (__file__, title_head.__file__))).hexdigest()
 
 
 def _by_length(titles: Iterable[str]) -> list[str]:

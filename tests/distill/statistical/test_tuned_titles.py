@@ -135,6 +135,10 @@ def test_what_was_learnt_is_kept_and_a_damaged_file_is_learnt_again(
     assert np.array_equal(fit()[0], first)
     assert len(trained) == 1
 
+    monkeypatch.setattr(tuned_titles, "_method", lambda: "another state of the code")
+    fit()
+    assert len(trained) == 3
+
 
 def test_where_nothing_can_be_kept_it_is_learnt_all_the_same(
     learnt: tuple[TunedTitles, Floats], tmp_path: Path
