@@ -41,14 +41,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=int,
         default=200,
         metavar="N",
-        help="at most so many test sessions to look through, evenly spread (default: 200)",
+        help="at most so many test sessions to look through, evenly spread; 0: none, for a page that holds no title of "
+        "an item and can be given to anybody (default: 200)",
     )
 
 
 def main(args: argparse.Namespace) -> int:
     """Write the page and say where it lies and what is not on it; raises UserError."""
-    if args.sessions < 1:
-        raise UserError(f"--sessions has to be at least 1, not {args.sessions}")
+    if args.sessions < 0:
+        raise UserError(f"--sessions has to be at least 0, not {args.sessions}")
     from recbole_routedk.data.files import write_texts
     from recbole_routedk.report.gather import gather
     from recbole_routedk.report.page import render

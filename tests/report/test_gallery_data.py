@@ -9,9 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from made_runs import HOSTILE, small_test
+from markupsafe import escape
 
 from recbole_routedk.report.gallery import gallery, shown_text, spread_out, verdict
 from recbole_routedk.report.gather import gather
+from recbole_routedk.report.page import render
 
 GOLD = [frozenset({0, 1, 2}), frozenset({3, 4})]
 
@@ -55,6 +57,18 @@ def test_sessions_and_answers_stand_side_by_side(field: Path) -> None:
 def test_the_gallery_is_json(field: Path) -> None:
     gathered = gather("small", field)
     assert json.loads(json.dumps(gallery(small_test(), gathered.runs, 5))) == gallery(small_test(), gathered.runs, 5)
+
+
+def test_a_page_without_sessions_holds_no_title_and_no_script(field: Path) -> None:
+    titles = [item.title for labelled in small_test() for item in labelled.session.items]
+
+    page, full = (render(gather("small", field, sessions=count)) for count in (0, 12))
+
+    assert "it holds no title of any item" in page
+    assert "Thing 1.0" in full
+    assert not any(title in page or str(escape(title)) in page for title in titles)
+    assert "<script" not in page
+    assert "RouteDK" in page
 
 
 def test_control_and_direction_characters_become_visible() -> None:
