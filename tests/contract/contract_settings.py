@@ -31,7 +31,7 @@ FAST: dict[str, dict[str, Any]] = {
     "ICL": _ASKED | {"demonstrations": 1},
     "KD": _STUDENT,
     "NaiveDK": _STUDENT,
-    "POG": {"epochs": 3, "train_batch_size": 8, "stopping_step": 3},
+    "POG": {"epochs": 10, "train_batch_size": 8, "stopping_step": 10},
     "RouteDK": _STUDENT,
     "SFT": _STUDENT,
     "StockBundler": {"epochs": 10},
