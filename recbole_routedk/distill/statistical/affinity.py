@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import expit, logit
+from scipy.special import expit
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
@@ -19,13 +19,12 @@ from recbole_routedk.distill.statistical.category import SessionCategories
 from recbole_routedk.distill.statistical.evidence import Described, PairEvidence
 from recbole_routedk.distill.statistical.features import TitleFeatures, session_context
 from recbole_routedk.distill.statistical.neighbours import BundledItems, BundleNeighbours
-from recbole_routedk.distill.statistical.pairs import Flags, Ints, PairTable, co_bundled, pair_table
+from recbole_routedk.distill.statistical.pairs import Flags, Ints, PairTable, co_bundled, log_odds, pair_table
 from recbole_routedk.distill.statistical.tuned_titles import LabelledPairs, TunedTitles
 from recbole_routedk.errors import UserError
 from recbole_routedk.progress import progress_bar
 
 _TUNED_SHARE = 0.4  # of a tuned encoder; what logistic regressions on held-out folds of both domains gave it
-_SUREST = 0.002  # the log odds of 0 and 1 have no end
 
 
 class PairClassifier:
@@ -68,7 +67,7 @@ def pooled(probabilities: Floats, logits: Floats) -> Floats:
     """
     if not logits.shape[1]:
         return probabilities
-    odds = logit(np.clip(probabilities, _SUREST, 1.0 - _SUREST))
+    odds = log_odds(probabilities)
     return np.asarray(expit((1.0 - _TUNED_SHARE) * odds + _TUNED_SHARE * logits[:, 0]), dtype=np.float64)
 
 

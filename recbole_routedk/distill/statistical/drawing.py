@@ -13,11 +13,12 @@ from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.special import expit, logit
+from scipy.special import expit
 
 from recbole_routedk.data.session import Bundle, Session
 from recbole_routedk.distill.knowledge import Floats
 from recbole_routedk.distill.statistical.grouping import group_items, merges
+from recbole_routedk.distill.statistical.pairs import log_odds
 from recbole_routedk.evaluation.bayes_risk import best_expected
 from recbole_routedk.evaluation.metrics import bundle_f1, matched_f1
 
@@ -27,7 +28,6 @@ Grouping = tuple[Bundle, ...]
 DRAWS = 64
 _NOISE = 0.6  # standard deviation, of log odds
 _THRESHOLDS = (0.2, 0.6)
-_SUREST = 0.002  # the log odds of 0 and 1 have no end
 _LINKAGES = ("average", "complete", "single")
 
 
@@ -64,7 +64,7 @@ def _drawn(session: Session, ordered: Floats, count: int, seed: int) -> list[Gro
     titles = "\n".join(sorted(item.text for item in session.items))
     generator = np.random.default_rng([seed, zlib.crc32(titles.encode("utf-8", "surrogatepass"))])
     upper = np.triu_indices(len(ordered), 1)
-    odds = logit(np.clip(ordered[upper], _SUREST, 1.0 - _SUREST))
+    odds = log_odds(ordered[upper])
     drawn = []
     for _ in range(count):
         noisy = np.zeros_like(ordered)

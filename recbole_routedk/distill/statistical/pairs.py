@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import logit
 
 from recbole_routedk.data.session import LabelledSession, Session
 from recbole_routedk.distill.encoder import Vectors
@@ -17,6 +18,8 @@ Flags = NDArray[np.bool_]
 
 FOLDS = 5
 """Into how many folds training sessions are put, wherever something is out-of-fold."""
+
+_SUREST = 0.002  # the log odds of 0 and 1 have no end
 
 
 @dataclass(frozen=True)
@@ -76,6 +79,11 @@ def co_bundled(sessions: Sequence[LabelledSession]) -> Flags:
         together = {(i, j) for bundle in labelled.bundles for i in bundle for j in bundle}
         flags.extend((i, j) in together for i in range(length) for j in range(i + 1, length))
     return np.array(flags, dtype=bool)
+
+
+def log_odds(probabilities: Floats) -> Floats:
+    """Return the log odds of probabilities of any shape, none surer than .002 or .998."""
+    return np.asarray(logit(np.clip(probabilities, _SUREST, 1.0 - _SUREST)), dtype=np.float64)
 
 
 def session_folds(count: int, folds: int, seed: int) -> Ints:
