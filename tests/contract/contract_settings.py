@@ -24,7 +24,7 @@ _STUDENT = {
 _ASKED = {"title_tokens": 3, "consensus_samples": 2, "answer_tokens": 12, "text_tokens": 6}
 
 FAST: dict[str, dict[str, Any]] = {
-    "AICL": _ASKED | {"feedback_rounds": 1, "consensus_samples": 1},
+    "AICL": _ASKED | {"self_correction": True, "feedback_rounds": 1, "consensus_samples": 1},
     "BBPR": {"epochs": 6, "train_batch_size": 8, "starts": 4},
     "BYOB": {"imitation_epochs": 4, "epochs": 1, "consensus_samples": 2, "rollouts": 2, "train_batch_size": 8},
     "CLHE": {"epochs": 3, "train_batch_size": 8},

@@ -15,8 +15,12 @@ class ICL(DemonstratedModel):
 
     The ``demonstrations`` nearest training sessions stand before the question as turns of the same talk, with their
     right bundles as the model's answers, the nearest last, where models heed them most. A session's answer holds
-    several bundles here as there. The paper retrieves by sentence vectors; ``retriever: bm25`` goes by words.
-    Demonstrations that do not fit into the student's context are left out, the farthest first.
+    several bundles here as there.
+
+    What differs: the paper retrieves by sentence vectors, ours by words (``retriever: bm25``; ``embeddings`` is as
+    there). The words of the talk are ours, since an endpoint is held to JSON, and the student's answer is agreed on by
+    several drawn ones (``PromptedModel``). Demonstrations that do not fit into its context are left out, the farthest
+    first.
     """
 
     named_settings = ("answered_by", "demonstrations")

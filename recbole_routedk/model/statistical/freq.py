@@ -31,7 +31,8 @@ class Freq(BundleGenerator):
     support (larger first among equals) or by size (more support first), up to a limit. Order and limit are those
     with the best MatchedF1 on the valid sessions; the patterns come from training sessions alone. Where a session
     has more items of a category than the pattern takes, the earliest are taken.
-    An item's category is inferred from its title, also in training: given ones tell bundled items apart.
+    What differs: an item's category is inferred from its title, also in training, since given ones tell bundled items
+    apart; order and limit are chosen; twelve items of a larger bundle are mined.
     """
 
     gradient_trained = False
