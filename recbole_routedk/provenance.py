@@ -14,21 +14,27 @@ from pathlib import Path
 import torch
 
 from recbole_routedk import __version__
+from recbole_routedk.plugins import own_folders
 
 LIBRARIES = ("transformers", "peft", "recbole", "numpy", "scipy", "scikit-learn")
 
 
-@cache
 def code() -> dict[str, str | None]:
     """The package as this process found it: its version, its git commit, and a digest of its Python files.
 
     The commit is None outside a checkout, and ends in "+changes" where files differ from it; the digest tells any two
-    states of the code apart.
+    states of the code apart, that of plug-ins (``$RECBOLE_ROUTEDK_PLUGINS``) included.
     """
+    return dict(_code(tuple(own_folders())))
+
+
+@cache
+def _code(plugins: tuple[Path, ...]) -> dict[str, str | None]:
     package = Path(__file__).parent
     digest = hashlib.sha256()
-    for path in sorted(package.rglob("*.py")):
-        digest.update(path.relative_to(package).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
+    for folder in (package, *plugins):
+        for path in sorted(folder.rglob("*.py")):
+            digest.update(path.relative_to(folder).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
     return {"version": __version__, "commit": _commit(package.parent), "digest": digest.hexdigest()[:16]}
 
 

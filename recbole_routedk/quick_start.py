@@ -12,6 +12,7 @@ from typing import Any
 from recbole.utils import init_seed
 
 from recbole_routedk.config import Config
+from recbole_routedk.data.atomic import SPLITS
 from recbole_routedk.data.dataloader import BundleDataLoader
 from recbole_routedk.data.dataset import BundleDataset
 from recbole_routedk.data.files import write_json
@@ -28,7 +29,7 @@ from recbole_routedk.saved_run import CONFIG_FILE, keep_training_sessions, saved
 from recbole_routedk.trainer import BundleTrainer
 from recbole_routedk.training_state import RESULT_FILE
 
-PREDICTIONS_FILE = "predictions_test.json"
+PREDICTIONS_FILES = {"test": "predictions_test.json", "valid": "predictions_valid.json"}
 SESSIONS_FILES = {"test": "sessions_test.json", "valid": "sessions_valid.json"}
 LOG_FILE = "run.log"
 
@@ -54,6 +55,7 @@ def run_recbole_routedk(
     process calls this and gets the same result; the first one alone writes. Raises UserError.
     """
     config = Config(model, dataset, config_file_list, config_dict, command_line, companions)
+    code()  # as it is now, whatever is edited while it runs
     writes = saved and is_first()
     with _watched(config, config.run_folder / LOG_FILE if writes else None):
         init_seed(config["seed"], config["reproducibility"])
@@ -65,10 +67,10 @@ def run_recbole_routedk(
         trainer = BundleTrainer(config, generator)
         show = config["show_progress"]
         trainer.fit(train_data, valid_data, saved=saved, show_progress=show)
-        if writes and trainer.best_generations:  # not so where a stopped run was best before the stop
-            told = _of_sessions(trainer.best_generations, valid_data)
-            write_json(config.run_folder / SESSIONS_FILES["valid"], told)
+        if saved:
+            _keep_valid(trainer, valid_data, writes)
         result = _tested(trainer, test_data, writes) if test else _result(trainer, {})
+        result["data"] = data_fingerprints([each.bundle_dataset for each in (train_data, valid_data, test_data)])
         if writes:
             generator.save_artefacts(config.run_folder)
             write_json(config.run_folder / RESULT_FILE, result)
@@ -123,6 +125,11 @@ def evaluate_saved(
         return from_first(lambda: result)
 
 
+def data_fingerprints(splits: Sequence[BundleDataset]) -> dict[str, str]:
+    """What a result was trained, chosen and tested on: a digest of each split, in the order of ``build``."""
+    return {name: split.fingerprint() for name, split in zip(SPLITS, splits, strict=True)}
+
+
 @contextmanager
 def _watched(config: Config, log_file: Path | None) -> Iterator[None]:
     """Log and show bars as the settings say, in the first process alone."""
@@ -152,13 +159,28 @@ def _tested(trainer: BundleTrainer, test_data: BundleDataLoader, saved: bool) ->
     config = trainer.config
     test_result = trainer.evaluate(test_data, load_best_model=False, show_progress=config["show_progress"])
     if saved:
-        answers = {
-            session_id: [sorted(bundle) for bundle in generation.bundles]
-            for session_id, generation in trainer.last_generations.items()
-        }
-        write_json(config.run_folder / PREDICTIONS_FILE, answers)
-        write_json(config.run_folder / SESSIONS_FILES["test"], _of_sessions(trainer.last_generations, test_data))
+        _keep_answers(config, "test", trainer.last_generations, test_data)
     return _result(trainer, dict(test_result))
+
+
+def _keep_valid(trainer: BundleTrainer, valid_data: BundleDataLoader, writes: bool) -> None:
+    """Keep the best answers to the valid sessions; if a stopped run was best before the stop, they are given again."""
+    config = trainer.config
+    if from_first(lambda: not trainer.best_generations and not _kept(config, "valid")):
+        trainer.evaluate(valid_data, load_best_model=False, show_progress=config["show_progress"])
+        trainer.best_generations = trainer.last_generations
+    if writes and trainer.best_generations:
+        _keep_answers(config, "valid", trainer.best_generations, valid_data)
+
+
+def _kept(config: Config, split: str) -> bool:
+    return all((config.run_folder / files[split]).is_file() for files in (PREDICTIONS_FILES, SESSIONS_FILES))
+
+
+def _keep_answers(config: Config, split: str, generations: Mapping[str, Generation], data: BundleDataLoader) -> None:
+    answers = {key: [sorted(bundle) for bundle in generation.bundles] for key, generation in generations.items()}
+    write_json(config.run_folder / PREDICTIONS_FILES[split], answers)
+    write_json(config.run_folder / SESSIONS_FILES[split], _of_sessions(generations, data))
 
 
 def _of_sessions(generations: Mapping[str, Generation], data: BundleDataLoader) -> dict[str, dict[str, Any]]:

@@ -2,7 +2,8 @@
 
 ``python scripts/keep_runs.py output/electronic results/runs/electronic`` copies of each finished run its result, its
 settings, its answers and the scores of every test session, without any place of this machine. Then it writes the
-leaderboard of all runs kept there, of whatever machine, day and seed, to ``output/electronic/kept.md``, ``.tex``,
+leaderboard of all runs kept there, of whatever machine, day and seed (those that answer another data set's sessions,
+``test_on``, are not kept), to ``output/electronic/kept.md``, ``.tex``,
 ``.csv`` and ``.json``, whose names ``scripts/take_results.py`` takes. Of runs of one model and seed the newest counts.
 """
 
@@ -19,7 +20,7 @@ from recbole_routedk.comparison.plan import Board
 from recbole_routedk.config import UNHASHED, shared_setting
 from recbole_routedk.data.files import write_json
 from recbole_routedk.errors import UserError
-from recbole_routedk.quick_start import PREDICTIONS_FILE, RESULT_FILE, SESSIONS_FILES
+from recbole_routedk.quick_start import PREDICTIONS_FILES, RESULT_FILE, SESSIONS_FILES
 from recbole_routedk.report.runs import Run, read_runs, run_folders
 from recbole_routedk.saved_run import CONFIG_FILE
 
@@ -36,11 +37,13 @@ def keep(home: Path, kept: Path) -> list[Run]:
     for each in left_out:
         print(f"Left out: {each.folder}: {each.reason}", file=sys.stderr)
     for run in found:
+        if run.settings.get("test_on"):
+            continue  # answers to sessions of another data set
         place = kept / run.folder.relative_to(home)
         config = read_json(run.folder / CONFIG_FILE)
         write_json(place / RESULT_FILE, {**run.result, "run_folder": place.name})
         write_json(place / CONFIG_FILE, {**config, "settings": _without_places(config["settings"])})
-        for name in (PREDICTIONS_FILE, SESSIONS_FILES["test"]):
+        for name in (PREDICTIONS_FILES["test"], SESSIONS_FILES["test"]):
             write_json(place / name, read_json(run.folder / name))
     runs, _ = read_runs(run_folders(kept))
     if not runs:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from recbole_routedk.checkpoint import read_json
 from recbole_routedk.comparison.plan import PROPOSED, Board
-from recbole_routedk.comparison.summary import SessionScores, Summary, summarise
+from recbole_routedk.comparison.summary import SIMPLE, SessionScores, Summary, summarise
 from recbole_routedk.comparison.tables import (
     TEST_LEGEND,
     as_csv,
@@ -31,10 +32,11 @@ def summary_of(
 def write_leaderboard(folder: Path, results: Sequence[Mapping[str, Any]], board: Board, decimals: int) -> None:
     """Write the board as .md, .tex, .csv (exact) and .json (exact, with all results) into ``folder``."""
     summary = summary_of(results, board.proposed, board.split)
+    latex = [leaderboard(summary, decimals, "latex_raw"), *_tests(summary, board.proposed, decimals, "latex_raw")]
     write_texts(
         {
             folder / f"{board.name}.md": markdown(summary, board.proposed, decimals),
-            folder / f"{board.name}.tex": leaderboard(summary, decimals, "latex_raw") + "\n",
+            folder / f"{board.name}.tex": "\n\n".join(latex) + "\n",
             folder / f"{board.name}.csv": as_csv(summary),
         }
     )
@@ -42,12 +44,17 @@ def write_leaderboard(folder: Path, results: Sequence[Mapping[str, Any]], board:
 
 
 def markdown(summary: Summary, proposed: Sequence[str], decimals: int) -> str:
-    """The leaderboard as a page: the table, then the tests against the best baseline and against the best proposed."""
+    """The leaderboard as a page: the table, then tests against the best baseline, the best proposed and ``SIMPLE``."""
     parts = [f"# {summary.dataset}", leaderboard(summary, decimals), legend(summary)]
-    ours = next((row.name for row in summary.rows if row.model in proposed), None)
-    tables = [differences_table(summary.rows, name, decimals) for name in (summary.baseline, ours) if name]
-    shown = [table for table in tables if table]
+    shown = _tests(summary, proposed, decimals, "pipe")
     return "\n\n".join([*parts, *shown, *([TEST_LEGEND] if shown else [])]) + "\n"
+
+
+def _tests(summary: Summary, proposed: Sequence[str], decimals: int, style: str) -> list[str]:
+    best = [[row.name for row in summary.rows if row.model in models][:1] for models in (proposed, (SIMPLE,))]
+    names = dict.fromkeys([*filter(None, [summary.baseline]), *chain.from_iterable(best)])
+    tables = [differences_table(summary.rows, name, decimals, style) for name in names]
+    return [table for table in tables if table]
 
 
 def _sessions(result: Mapping[str, Any], split: str) -> SessionScores:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -63,10 +63,15 @@ class Board:
 
 @dataclass(frozen=True)
 class Plan:
-    """All runs of a comparison, and what is written of them."""
+    """All runs of a comparison, and what is written of them.
+
+    ``beside`` are the runs of the whole setting ``benchmark``: those of them that are finished stand on the board too,
+    where only some are asked for.
+    """
 
     runs: tuple[PlannedRun, ...]
     board: Board
+    beside: tuple[PlannedRun, ...] = ()
 
 
 def make_plan(given: Given, models: Sequence[str] | None, dataset: str | None) -> Plan:
@@ -78,6 +83,16 @@ def make_plan(given: Given, models: Sequence[str] | None, dataset: str | None) -
         UserError: the setting is not as it should be, or a model is not written as ``Name:key=value``.
     """
     setting = dict(given.shared("benchmark"))
+    runs, board = _runs(given, setting, models, dataset), _board(setting)
+    if not setting.get("models"):
+        return Plan(runs, board)
+    any_seed = {key: value for key, value in given.command_line.items() if key != "seed"}
+    return Plan(runs, board, _runs(replace(given, command_line=any_seed), setting, None, None))
+
+
+def _runs(
+    given: Given, setting: Mapping[str, Any], models: Sequence[str] | None, dataset: str | None
+) -> tuple[PlannedRun, ...]:
     asked = models or _listed(setting, "models") or given.shared("model")
     beside = [] if setting.get("models") else given.shared("baselines")
     parsed = [parse_model(spec) for spec in dict.fromkeys([*asked, *beside])]
@@ -94,7 +109,7 @@ def make_plan(given: Given, models: Sequence[str] | None, dataset: str | None) -
                 seeded = {} if seed is None else {"seed": seed}
                 settings = Given(given.files, {**given.settings, **_overrides(overrides, name)})
                 runs.append(PlannedRun(name, place, {**given.command_line, **seeded, **own}, settings, names))
-    return Plan(tuple(runs), _board(setting))
+    return tuple(runs)
 
 
 def parse_model(spec: str) -> tuple[str, dict[str, str]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from logging import getLogger
 from pathlib import Path
@@ -13,10 +14,11 @@ from recbole_routedk.comparison.files import write_leaderboard
 from recbole_routedk.comparison.plan import Given, PlannedRun, make_plan
 from recbole_routedk.comparison.summary import RESULT_OF
 from recbole_routedk.config import Config
+from recbole_routedk.data.dataset import BundleDataset
 from recbole_routedk.distributed import from_first, is_first, together
 from recbole_routedk.errors import UserError
-from recbole_routedk.provenance import code
-from recbole_routedk.quick_start import RESULT_FILE, run_recbole_routedk
+from recbole_routedk.provenance import code, library_versions
+from recbole_routedk.quick_start import RESULT_FILE, SESSIONS_FILES, data_fingerprints, run_recbole_routedk
 from recbole_routedk.saved_run import CONFIG_FILE
 from recbole_routedk.trainer import LAST
 
@@ -43,8 +45,9 @@ def compare_models(
     ``models`` are by default those of the setting ``benchmark``, else of ``model``, with the configured ``baselines``
     beside them; ``RouteDK:fusion=base`` is a model with settings of its own. All get the same settings; one that only
     some models know reaches only those. Where ``benchmark`` says ``split: valid``, no test session is answered.
-    With ``resume`` a run that these settings and this code have finished is not repeated. Returns the results; the
-    leaderboards lie in ``<output_dir>/<dataset>/``. Raises SomeFailed, after the last run, where some failed.
+    With ``resume`` a run that these settings, code and libraries have finished on this data is not repeated, and where
+    only some runs of a ``benchmark`` are asked for, its others that are finished stay on the board. Returns the
+    results; the leaderboards lie in ``<output_dir>/<dataset>/``. Raises SomeFailed, at the end, where some failed.
     """
     plan = make_plan(Given(config_file_list or (), config_dict or {}, command_line or {}), models, dataset)
     # Every setting of every run is checked before the first of them trains for an hour.
@@ -57,11 +60,12 @@ def compare_models(
     # The cheap ones first: the peak memory of a process never falls again on some systems.
     runs.sort(key=lambda run: bool(run[1].model_class.gradient_trained))
     split = plan.board.split
+    beside = from_first(partial(_others, plan.beside, folders, split))
     results: list[dict[str, Any]] = []
     failed: dict[str, str] = {}
     for run, config in runs:
         try:
-            finished: dict[str, Any] | None = from_first(partial(_finished, config, split))
+            finished: dict[str, Any] | None = from_first(partial(_taken_up, config, split))
             results.append(finished or _run(run, split))
         except Exception as error:  # whatever it is: the other runs take hours, and it is told at the end
             if len(runs) == 1 or together():  # of several processes, the others are still within the run that failed
@@ -70,7 +74,7 @@ def compare_models(
             failed[config.run_folder.name] = str(error) or type(error).__name__
             continue
         # After every run, so that a kill takes no other's result with it.
-        own = [each for each in results if each["dataset"] == config["dataset"]]
+        own = [each for each in (*results, *beside) if each["dataset"] == config["dataset"]]
         if is_first():
             write_leaderboard(leaderboard_folder(config), own, plan.board, config["metric_decimal_place"])
     if failed:
@@ -83,23 +87,50 @@ def _run(run: PlannedRun, split: str) -> dict[str, Any]:
     return run_recbole_routedk(run.model, run.dataset, given.files, given.settings, True, run.own, run.companions, test)
 
 
+def _others(runs: Sequence[PlannedRun], asked: Sequence[Path], split: str) -> list[dict[str, Any]]:
+    """The results of runs that are finished and are not asked for."""
+    found = []
+    for config in (run.config() for run in runs):
+        with suppress(UserError):  # of a run that nobody asked for, such as data that are gone
+            if config.run_folder not in asked and (result := _finished(config, split)):
+                found.append(result)
+    if found:
+        getLogger().info(f"On the board beside what is asked for: {len(found)} runs of the benchmark, finished before")
+    return found
+
+
+def _taken_up(config: Config, split: str) -> dict[str, Any] | None:
+    """The result of a finished run; what other code or other libraries trained is removed, and not resumed.
+
+    Its weights would be measured as if this code had trained them.
+    """
+    path = config.run_folder / RESULT_FILE
+    if config["resume"] and path.is_file() and not _made_alike(read_json(path)):
+        remove_checkpoint(config.run_folder, LAST)
+    return _finished(config, split)
+
+
 def _finished(config: Config, split: str) -> dict[str, Any] | None:
-    """With ``resume``, the result of a run that is finished, if these settings and this code made it.
+    """With ``resume``, the result of a run that these settings, code and libraries have finished on this data.
 
     One that answered no session of the split is not finished.
     """
     path = config.run_folder / RESULT_FILE
-    if not config["resume"] or not path.is_file():
+    if not config["resume"] or not path.is_file() or not (config.run_folder / SESSIONS_FILES[split]).is_file():
         return None
     result = read_json(path)
-    if result.get("code", {}).get("digest") != code()["digest"]:
-        # Not resumed either: its weights would be measured as if this code had trained them.
-        remove_checkpoint(config.run_folder, LAST)
+    if not _made_alike(result) or not result[RESULT_OF[split]]:
         return None
     # A run name of the user's own says nothing about settings; whoever resumes is told what differs.
     saved = read_json(config.run_folder / CONFIG_FILE)["settings"]
     same = config.computing(saved) == config.computing(config.plain()["settings"])
-    return result if same and result[RESULT_OF[split]] else None
+    # Last, because it reads the data set.
+    return result if same and result.get("data") == data_fingerprints(BundleDataset(config).build()) else None
+
+
+def _made_alike(result: Mapping[str, Any]) -> bool:
+    digest = result.get("code", {}).get("digest")
+    return bool(digest == code()["digest"] and result.get("libraries") == library_versions())
 
 
 def leaderboard_folder(config: Config) -> Path:

@@ -16,6 +16,8 @@ RESULT_OF = {"test": "test_result", "valid": "best_valid_result"}
 TESTED = ("matchedf1", "bundlef1")
 REFERENCES = ("Teacher",)
 """Models that are neither proposed nor baselines: what a proposed one is made of, answering alone."""
+SIMPLE = "TitleCluster"
+"""The honest simple baseline, which every model is compared with."""
 COSTS = (
     "trained_parameters",
     "parameters",

@@ -79,22 +79,38 @@ def differences_table(rows: Sequence[Row], name: str, decimals: int = 3, style: 
     tests = differences_to(rows, name)
     if not tests:
         return ""
-    cells = [[other] + [test_text(own[metric], decimals) for metric in TESTED] for other, own in tests.items()]
-    headers = [f"against {name}", *(HEADERS[metric] for metric in TESTED)]
+    cells = [
+        [_escaped(text, style) for text in (other, *(test_text(own[metric], decimals) for metric in TESTED))]
+        for other, own in tests.items()
+    ]
+    headers = [_escaped(f"against {name}", style), *(HEADERS[metric] for metric in TESTED)]
     return tabulate(cells, headers, tablefmt=style, disable_numparse=True)
 
 
 def as_csv(summary: Summary) -> str:
-    """Exact means and standard deviations, a row a model."""
+    """Exact means and standard deviations, a row a model, and of what is tested the interval.
+
+    ``_p`` is of the test against the best baseline, after Holm's correction; it is empty for that itself.
+    """
     shown = shown_metrics(summary.rows)
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["model", "seeds", *(f"{key}_{part}" for key in shown for part in ("mean", "std")), *COSTS])
+    tested = [f"{key}_{part}" for key in TESTED for part in ("low", "high", "p")]
+    writer.writerow(
+        ["model", "seeds", *(f"{key}_{part}" for key in shown for part in ("mean", "std")), *COSTS, *tested]
+    )
     for row in summary.rows:
         spreads = [row.metrics.get(key) for key in shown]
         values = [value for each in spreads for value in ((each.mean, each.std) if each else (None, None))]
-        writer.writerow([_no_formula(row.name), len(row.seeds), *values, *(row.costs.get(key) for key in COSTS)])
+        costs = [row.costs.get(key) for key in COSTS]
+        tests = [value for key in TESTED for value in _tested(row, key)]
+        writer.writerow([_no_formula(row.name), len(row.seeds), *values, *costs, *tests])
     return text.getvalue()
+
+
+def _tested(row: Row, key: str) -> tuple[float | None, float | None, float | None]:
+    low, high = row.intervals.get(key, (None, None))
+    return low, high, row.against[key].adjusted_p if key in row.against else None
 
 
 def as_json(summary: Summary, results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -188,7 +204,9 @@ def _counted(number: int) -> str:
     return str(number)
 
 
-_LATEX = str.maketrans({mark: "\\" + mark for mark in "&%$#_{}"} | {"~": r"\textasciitilde{}", "^": r"\^{}"})
+_LATEX = str.maketrans(
+    {mark: "\\" + mark for mark in "&%$#_{}"} | {"~": r"\textasciitilde{}", "^": r"\^{}", "<": "$<$", "±": r"$\pm$"}
+)
 
 
 def _escaped(text: str, style: str) -> str:

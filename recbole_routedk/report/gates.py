@@ -12,6 +12,8 @@ from recbole_routedk.report.runs import Run
 
 _ALIKE = 1e-9
 """Scores nearer than this are the same."""
+_SAME_GATES = 1e-3
+"""Relative to the highest: where a router prefers one expert, the gates of the others are small, and differ still."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,7 @@ def routed_gates(runs: Sequence[Run], rows: Sequence[Row]) -> list[Gates]:
     for row in rows:
         own = [run for run in runs if run.name == row.name]
         weights = _mean_weights(own)
-        if len({tuple(round(part, 6) for part in each) for each in weights.values()}) > 1:
+        if any(max(parts) - min(parts) > _SAME_GATES * max(parts) for parts in zip(*weights.values(), strict=True)):
             found.append(_gates(own[0], weights, runs, by_name))
     return found
 

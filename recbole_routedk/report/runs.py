@@ -13,7 +13,7 @@ from recbole_routedk.data.session import Bundle, LabelledSession
 from recbole_routedk.errors import UserError
 from recbole_routedk.evaluation.session_scores import SESSION_SCORES
 from recbole_routedk.progress import progress_bar
-from recbole_routedk.quick_start import PREDICTIONS_FILE, RESULT_FILE, SESSIONS_FILES
+from recbole_routedk.quick_start import PREDICTIONS_FILES, RESULT_FILE, SESSIONS_FILES
 from recbole_routedk.saved_run import CONFIG_FILE
 
 _NEEDED = ("name", "model", "seed", "finished", "train_seconds", "sessions_per_second")
@@ -87,9 +87,11 @@ def read_run(folder: Path) -> Run:
     needed = {*SESSION_SCORES, "agreement", "gates"}
     if RANKED_BY not in result["test_result"] or any(needed - told.keys() for told in sessions.values()):
         raise UserError(f"{SESSIONS_FILES['test']} or {RESULT_FILE} lacks a score; run it again")
-    answers = read_json(folder / PREDICTIONS_FILE)
+    answers = read_json(folder / PREDICTIONS_FILES["test"])
     if answers.keys() != sessions.keys():
-        raise UserError(f"{PREDICTIONS_FILE} and {SESSIONS_FILES['test']} are not of the same sessions; run it again")
+        raise UserError(
+            f"{PREDICTIONS_FILES['test']} and {SESSIONS_FILES['test']} are not of the same sessions; run it again"
+        )
     settings = read_json(folder / CONFIG_FILE).get("settings", {})
     bundles = {key: tuple(map(frozenset, answer)) for key, answer in answers.items()}
     return Run(folder, result, settings, sessions, bundles)

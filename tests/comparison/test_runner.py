@@ -5,15 +5,17 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import toy
-from toy import Counting
+from toy import Counting, toy_splits
 
 from recbole_routedk.comparison.runner import SomeFailed, compare_models
 from recbole_routedk.config import shared_setting
+from recbole_routedk.data.atomic import write_atomic
 from recbole_routedk.data.session import Generation, Session
 from recbole_routedk.errors import UserError
 
@@ -247,3 +249,75 @@ def test_a_finished_run_of_other_settings_under_the_same_name_is_not_taken_for_t
 
     with pytest.raises(UserError, match="had other settings: learning_rate="):
         compare_models(["Threshold"], "toy", config_dict=given | {"learning_rate": 0.123})
+
+
+def test_a_finished_run_on_other_libraries_is_trained_again(toy_data: Path, toy_models: None) -> None:
+    given = QUICK | {"data_path": str(toy_data), "baselines": [], "resume": True}
+    (first,) = compare_models(["Threshold"], "toy", config_dict=given)
+    path = Path(first["run_folder"]) / "result.json"
+    path.write_text(json.dumps(first | {"libraries": {"torch": "1.0"}}), encoding="utf-8")
+
+    (again,) = compare_models(["Threshold"], "toy", config_dict=given)
+
+    assert again["train_seconds"] != first["train_seconds"]
+    assert again["libraries"] == first["libraries"]
+
+
+def changed_split(data: Path, name: str) -> None:
+    """Let the toy data set's split hold its first session alone."""
+    splits = toy_splits()
+    write_atomic(data / "toy", "toy", replace(splits, **{name: splits.split(name)[:1]}))
+
+
+def test_a_finished_run_is_tested_anew_when_the_test_sessions_are_others(toy_data: Path, toy_models: None) -> None:
+    given = QUICK | {"data_path": str(toy_data), "baselines": [], "resume": True}
+    (first,) = compare_models(["Threshold"], "toy", config_dict=given)
+    changed_split(toy_data, "test")
+
+    (again,) = compare_models(["Threshold"], "toy", config_dict=given)
+
+    kept = json.loads((Path(again["run_folder"]) / "sessions_test.json").read_text(encoding="utf-8"))
+    assert len(kept) == 1
+    assert again["train_seconds"] == pytest.approx(first["train_seconds"], abs=0.5)
+    assert again["data"]["train"] == first["data"]["train"]
+    assert again["data"]["test"] != first["data"]["test"]
+
+
+def test_a_finished_run_is_not_taken_for_one_on_other_training_sessions(toy_data: Path, toy_models: None) -> None:
+    given = QUICK | {"data_path": str(toy_data), "baselines": [], "resume": True}
+    compare_models(["Threshold"], "toy", config_dict=given)
+    changed_split(toy_data, "train")
+
+    with pytest.raises(UserError, match="are not those that the run was trained on"):
+        compare_models(["Threshold"], "toy", config_dict=given)
+
+
+def test_a_study_keeps_the_answers_to_the_valid_sessions_of_a_run_that_was_best_before_it_was_stopped(
+    toy_data: Path, toy_models: None
+) -> None:
+    given = QUICK | {"data_path": str(toy_data)}
+    (_, whole) = compare_models(config_dict=given | benchmark_on("valid"))
+    folder = Path(whole["run_folder"])
+    kept = ("sessions_valid.json", "predictions_valid.json")
+    told = [(folder / name).read_text(encoding="utf-8") for name in kept]
+    for name in (*kept, "result.json"):  # as a kill after the last epoch leaves it
+        (folder / name).unlink()
+
+    (_, again) = compare_models(config_dict=given | benchmark_on("valid"))
+
+    assert again["best_valid_result"] == whole["best_valid_result"]
+    assert [(folder / name).read_text(encoding="utf-8") for name in kept] == told
+
+
+def test_one_row_of_a_benchmark_leaves_the_finished_others_on_its_board(toy_data: Path, toy_models: None) -> None:
+    given = QUICK | {"data_path": str(toy_data), "resume": True} | benchmark(seeds=[1, 2])
+    compare_models(config_dict=given)
+
+    (only,) = compare_models(["Threshold"], config_dict=given, command_line={"seed": "2"})
+
+    assert (only["name"], only["seed"]) == ("Threshold", 2)
+    exact = json.loads(Path("output/toy/leaderboard.json").read_text(encoding="utf-8"))
+    assert {row["model"]: sorted(row["seeds"]) for row in exact["leaderboard"]} == {
+        "Threshold": [1, 2],
+        "Counting": [1, 2],
+    }

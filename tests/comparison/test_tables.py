@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from recbole_routedk.comparison.summary import differences_to, summarise
+from recbole_routedk.comparison.files import markdown
+from recbole_routedk.comparison.summary import Summary, differences_to, summarise
 from recbole_routedk.comparison.tables import as_csv, as_json, differences_table, leaderboard
 
 
@@ -147,3 +148,37 @@ def test_the_teacher_of_the_proposed_model_is_shown_and_is_no_baseline() -> None
     assert summary.baseline == "Good"
     assert [row.name for row in summary.rows] == ["RouteDK", "Teacher", "Good"]
     assert "-0.100" in differences_table(summary.rows, "RouteDK")
+
+
+def board_of(*means: tuple[str, float]) -> Summary:
+    runs = [result(name, mean) for name, mean in means]
+    return summarise(runs, [sessions(*[mean] * 10) for _, mean in means], ["RouteDK"])
+
+
+def test_every_model_is_compared_with_the_simple_baseline_too() -> None:
+    page = markdown(board_of(("RouteDK", 0.9), ("Good", 0.8), ("TitleCluster", 0.7)), ["RouteDK"], 2)
+
+    headings = [line.split("|")[1].strip() for line in page.splitlines() if line.startswith("| against")]
+    assert headings == ["against Good", "against RouteDK", "against TitleCluster"]
+    assert "+0.20 [+0.20, +0.20], p 0.004" in page  # RouteDK over TitleCluster: 2 of 2^10 swaps, two rows
+
+
+def test_a_simple_baseline_that_is_the_best_is_compared_with_once() -> None:
+    page = markdown(board_of(("RouteDK", 0.9), ("TitleCluster", 0.8)), ["RouteDK"], 2)
+
+    assert page.count("against TitleCluster") == 1
+
+
+def test_latex_tables_of_tests_are_escaped() -> None:
+    text = differences_table(board_of(("A_b", 0.9), ("Good (50%)", 0.8)).rows, "Good (50%)", style="latex_raw")
+
+    assert r"against Good (50\%)" in text
+    assert r"A\_b" in text
+
+
+def test_csv_has_intervals_and_the_test_against_the_best_baseline() -> None:
+    first, second = csv.DictReader(as_csv(board_of(("RouteDK", 0.9), ("Good", 0.8))).splitlines())
+
+    assert float(first["matchedf1_p"]) == pytest.approx(2 / 2**10)
+    assert float(first["matchedf1_low"]) == pytest.approx(0.9)
+    assert second["matchedf1_p"] == ""

@@ -22,7 +22,7 @@ from recbole_routedk.data.atomic import SplitSessions, write_atomic
 from recbole_routedk.data.dataset import BundleDataset
 from recbole_routedk.data.session import Generation, Session
 from recbole_routedk.model.bundle_generator import BundleGenerator
-from recbole_routedk.quick_start import CONFIG_FILE, PREDICTIONS_FILE, load_data_and_model, run_recbole_routedk
+from recbole_routedk.quick_start import CONFIG_FILE, PREDICTIONS_FILES, load_data_and_model, run_recbole_routedk
 from recbole_routedk.registry import model_settings, resolve_model
 from recbole_routedk.training_state import RESULT_FILE
 
@@ -41,7 +41,7 @@ class Run:
     @property
     def test_answers(self) -> dict[str, list[list[int]]]:
         """The answers to the test sessions."""
-        answers: dict[str, list[list[int]]] = read_json(self.folder / PREDICTIONS_FILE)
+        answers: dict[str, list[list[int]]] = read_json(self.folder / PREDICTIONS_FILES["test"])
         return answers
 
     @property

@@ -74,6 +74,16 @@ def test_the_experts_alone_are_those_with_the_settings_of_the_routed_run(tmp_pat
     assert set(found.best.values()) == {1}
 
 
+def test_gates_that_differ_a_little_are_a_picture_too(tmp_path: Path) -> None:
+    data = write_data(tmp_path / "data")
+    gates = [[1e-8 * (place + 1), 1e-9, 1.0] for place in range(len(small_test()))]
+    write_run(tmp_path / "output", data, "RouteDK", alternating(right), gates=gates)
+
+    (found,) = gather("small", tmp_path / "output").gates
+
+    assert found.weights["hostile"] == pytest.approx((1e-8, 1e-9, 1.0))
+
+
 def test_gates_that_are_the_same_everywhere_are_no_picture(gathered: Gathered, tmp_path: Path) -> None:
     data = write_data(tmp_path / "data")
     same = [[1 / 3] * 3] * len(small_test())

@@ -94,3 +94,13 @@ def test_wrong_arguments_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert "usage" in capsys.readouterr().err
     assert main([str(tmp_path / "none"), str(tmp_path)]) == 1
     assert "holds no finished run" in capsys.readouterr().err
+
+
+def test_answers_to_another_data_set_are_not_kept(toy_data: Path, tmp_path: Path) -> None:
+    settings = {"data_path": str(toy_data), "show_progress": False, "baselines": []}
+    compare_models(["WholeSession"], "toy", config_dict=settings)
+    compare_models(["FirstTwo"], "toy", config_dict=settings | {"test_on": "bundle-mini"})
+
+    main(["output/toy", str(tmp_path / "kept")])
+
+    assert [row["model"] for row in board(Path("output/toy"))["leaderboard"]] == ["WholeSession"]

@@ -26,8 +26,8 @@ class PromptedModel(BundleGenerator):
     Nothing is trained; what a subclass shows of training sessions it takes from ``dataset.labelled_sessions``.
 
     An endpoint or a local model answers once, at ``teacher_temperature`` (zero, as in the papers). The student, too
-    small for that, draws ``consensus_samples`` answers to the last question of a talk and gives the one that they agree
-    on: one of them, what pairs of them have in common, or the whole session as one bundle, which none need have written.
+    small for that, draws ``consensus_samples`` answers to the last question of a talk and gives what they agree on:
+    one of them, the pairs that many of them have, or the whole session as one bundle, which none need have written.
     With ``consensus_samples: 1`` it answers greedily, as written.
     """
 
