@@ -13,6 +13,8 @@ from running_server import running
 
 ANSWERS = {
     "bundles": {"bundles": [[0, 1]]},
+    "intents": {"intents": ["an intent"]},
+    "advice": {"rules": ["Leave out the first item."]},
     "causes": {"causes": ["The first item was taken too."]},
     "rules": {"rules": [{"rule": "Leave out the first item.", "verdict": "general", "left": "", "right": ""}]},
     "thought": {"related": [[1, 2, 0.9]], "intents": [{"intent": "an intent", "items": [1, 2]}]},
