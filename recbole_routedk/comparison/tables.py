@@ -39,7 +39,9 @@ _LEGEND = (
     "as zero; 'drop' leaves such sessions out, as the reference code does. Ranked by MatchedF1 on the {split} "
     "split; the best of each metric is bold, ± is the standard deviation over seeds. Costs (means over seeds): "
     "parameters of the network that were trained, and all of them (neither trees and counts nor the sentence encoder "
-    "of titles are in it), seconds of training, sessions answered in a second, peak memory, price of the teacher."
+    "of titles are in it), seconds of training with preparing and answering the valid sessions (not what earlier runs "
+    "left in the user's cache, such as vectors of titles; of weights from another run, what they took there), sessions "
+    "answered in a second, peak memory, price of the teacher."
 )
 TEST_LEGEND = (
     "Differences are means over sessions of scores averaged over seeds, with the bootstrap's 95% interval over "

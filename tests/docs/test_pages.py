@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import json
 import re
 import sys
 from pathlib import Path
@@ -88,6 +89,13 @@ def test_the_plan_follows_from_its_assumptions() -> None:
     page = planner.PAGE.read_text(encoding="utf-8")
     assert page == planner.with_plan(page), "run: python scripts/plan_scaling.py"
     assert "| sessions a second, mean | sessions / 86 400 | 1,157 |" in page
+
+
+@pytest.mark.parametrize("page", [ROOT / "README.md", ROOT / "results" / "README.md"], ids=["README", "results"])
+def test_the_boards_in_short_are_those_of_the_results(page: Path) -> None:
+    boards = [json.loads((ROOT / "results" / f"{name}.json").read_text()) for name in ("electronic", "clothing")]
+    told = "run: python scripts/short_boards.py PAGE results/electronic.json results/clothing.json"
+    assert script("short_boards").table(boards) in page.read_text(encoding="utf-8"), told
 
 
 def test_readme_names_every_model() -> None:
