@@ -192,7 +192,7 @@ class Config(RecBoleConfig):
         self._model_defaults = _values(own)
         schema = joined(shared_schema(), self._teacher_schema(own), own)
         if file := plugin_files("dataset").get(dataset):
-            schema = with_defaults(schema, load_yaml(file), str(file))
+            schema = with_defaults(schema, _for_model(load_yaml(file), model, str(file)), str(file))
         self.schema = schema
         self._defaults = _values(schema) | {"dataset": dataset}
         self.settings = copy.deepcopy(self._defaults)
@@ -355,6 +355,17 @@ def model_list(given: Any, source: str) -> list[str]:
 
 def _values(schema: Schema) -> dict[str, Any]:
     return {key: setting.default for key, setting in schema.items()}
+
+
+def _for_model(values: dict[str, Any], model: str, source: str) -> dict[str, Any]:
+    """A data set's settings for a model: those for all, then those under its name in ``models``."""
+    own = values.pop("models", {})
+    if not isinstance(own, dict) or not all(isinstance(each, dict) for each in own.values()):
+        raise UserError(f"{source}: models is written as {{RouteDK: {{epochs: 2}}, ...}}")
+    known = model_names()
+    if unknown := [name for name in own if name not in known]:
+        raise UserError(f"{source}: models: there is no model {unknown[0]!r}.{did_you_mean(str(unknown[0]), known)}")
+    return {**values, **own.get(model, {})}
 
 
 def shared_setting(

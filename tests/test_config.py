@@ -342,3 +342,42 @@ def test_what_a_setting_may_be_is_what_the_parts_know() -> None:
         "thought_source": THOUGHT_SOURCES,
     }
     assert {key: set(schema[key].limits.choices) for key in known} == {key: set(each) for key, each in known.items()}
+
+
+def own_dataset_file(folder: Path, text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the toy data set have a settings file in a folder of the user's own."""
+    (folder / "own" / "dataset").mkdir(parents=True)
+    (folder / "own" / "dataset" / "toy.yaml").write_text(text, encoding="utf-8")
+    monkeypatch.setenv("RECBOLE_ROUTEDK_PLUGINS", str(folder / "own"))
+
+
+def test_a_data_set_has_settings_for_all_models_and_for_some(
+    toy_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own_dataset_file(tmp_path, "seed: 3\nmodels: {POG: {epochs: 7, seed: 4}}\n", monkeypatch)
+    settings = {"data_path": str(toy_data)}
+
+    pog, clhe = Config("POG", "toy", None, settings), Config("CLHE", "toy", None, settings)
+    given = Config("POG", "toy", None, settings | {"epochs": 2})
+
+    assert (pog["epochs"], pog["seed"], clhe["seed"]) == (7, 4, 3)
+    assert clhe["epochs"] == model_schema("CLHE")["epochs"].default
+    assert given["epochs"] == 2
+    assert "models" not in pog.settings
+
+
+@pytest.mark.parametrize(
+    "text, told",
+    [
+        ("models: [POG]", r"toy.yaml: models is written as \{RouteDK: \{epochs: 2\}, ...\}"),
+        ("models: {POGG: {epochs: 7}}", "toy.yaml: models: there is no model 'POGG'. Did you mean 'POG'"),
+        ("models: {POG: {epoch: 7}}", "toy.yaml: there is no setting 'epoch'"),
+    ],
+)
+def test_settings_for_some_models_that_are_none_are_refused(
+    toy_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, told: str
+) -> None:
+    own_dataset_file(tmp_path, text, monkeypatch)
+
+    with pytest.raises(UserError, match=told):
+        Config("POG", "toy", None, {"data_path": str(toy_data)})

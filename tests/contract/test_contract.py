@@ -5,17 +5,21 @@ A model is under contract as soon as its YAML file is there. ``contract_settings
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
 from contract_data import odd_sessions
-from contract_runs import Runs, answers
+from contract_runs import Run, Runs, answers
 from contract_settings import CHOSEN_ON_VALID, FAST, FROZEN
 
 from recbole_routedk.checkpoint import load_checkpoint
+from recbole_routedk.data.atomic import read_atomic
 from recbole_routedk.data.session import Generation, LabelledSession, Session
 from recbole_routedk.evaluation.metrics import gold_bundles, score_sessions
 from recbole_routedk.model.bundle_generator import BundleGenerator
-from recbole_routedk.registry import model_names, resolve_model
+from recbole_routedk.quick_start import run_recbole_routedk
+from recbole_routedk.registry import model_names, resolve_model, shipped_datasets
 
 every_model = pytest.mark.parametrize("name", model_names())
 
@@ -24,6 +28,13 @@ def matched_f1(model: BundleGenerator, labelled: tuple[LabelledSession, ...]) ->
     generations = answers(model, [each.session for each in labelled])
     gold = [gold_bundles(each) for each in labelled]
     return score_sessions(gold, [generation.bundles for generation in generations])["matchedf1"]
+
+
+def keeps_what_it_learnt_without_a_student(name: str) -> bool:
+    """Whether a real data set is learnt in seconds; what needs a student learns from the contract's own sessions."""
+    model = resolve_model(name)
+    keeps = model.gradient_trained or model.extra_state is not BundleGenerator.extra_state
+    return keeps and ".statistical." in model.__module__
 
 
 def check_answer(session: Session, generation: Generation) -> None:
@@ -126,6 +137,17 @@ def test_it_learns_or_says_that_it_does_not(name: str, runs: Runs) -> None:
     else:  # learns anew whenever it is loaded: then from the labels
         misled = matched_f1(runs.of(name, wrong="train").loaded, labelled)
         assert after > misled, f"{name} learns nothing; list it in FROZEN of contract_settings.py if it is so"
+
+
+@pytest.mark.parametrize("name", [name for name in model_names() if keeps_what_it_learnt_without_a_student(name)])
+def test_it_learns_from_bundle_mini(name: str, tmp_path: Path) -> None:
+    settings = {"output_dir": str(tmp_path), "show_progress": False, "state": "ERROR"}
+    run = Run(Path(run_recbole_routedk(name, "bundle-mini", config_dict=settings)["run_folder"]))
+    test = read_atomic(shipped_datasets() / "bundle-mini", "bundle-mini").test
+
+    before, after = matched_f1(run.untrained(), test), matched_f1(run.loaded, test)
+
+    assert after > before, f"MatchedF1 on bundle-mini's test sessions: {before:.3f} untrained, {after:.3f} trained"
 
 
 def test_what_is_said_of_models_is_said_of_models_that_are_there() -> None:

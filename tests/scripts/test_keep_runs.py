@@ -52,6 +52,8 @@ def test_nothing_kept_names_a_place(machines: tuple[Path, Path], tmp_path: Path)
     texts = [path.read_text(encoding="utf-8") for path in (tmp_path / "kept").rglob("*.json")]
 
     assert len(texts) == 2 * 4  # result, settings, answers and scores of each run
+    names = [path.name for path in (tmp_path / "kept").rglob("events*")]
+    assert names == ["events.out.tfevents.0"] * 2  # as they are written, they name the machine
     assert not any(str(machines[0].parent) in text or str(Path.home()) in text for text in texts)
 
 
