@@ -166,15 +166,12 @@ def _tested(trainer: BundleTrainer, test_data: BundleDataLoader, saved: bool) ->
 def _keep_valid(trainer: BundleTrainer, valid_data: BundleDataLoader, writes: bool) -> None:
     """Keep the best answers to the valid sessions; if a stopped run was best before the stop, they are given again."""
     config = trainer.config
-    if from_first(lambda: not trainer.best_generations and not _kept(config, "valid")):
+    files = [config.run_folder / names["valid"] for names in (PREDICTIONS_FILES, SESSIONS_FILES)]
+    if from_first(lambda: not trainer.best_generations and not all(file.is_file() for file in files)):
         trainer.evaluate(valid_data, load_best_model=False, show_progress=config["show_progress"])
         trainer.best_generations = trainer.last_generations
     if writes and trainer.best_generations:
         _keep_answers(config, "valid", trainer.best_generations, valid_data)
-
-
-def _kept(config: Config, split: str) -> bool:
-    return all((config.run_folder / files[split]).is_file() for files in (PREDICTIONS_FILES, SESSIONS_FILES))
 
 
 def _keep_answers(config: Config, split: str, generations: Mapping[str, Generation], data: BundleDataLoader) -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import sys
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
@@ -17,24 +16,24 @@ from typing import Any
 from marked_page import with_part
 from tabulate import tabulate
 
+from recbole_routedk.report.figures import short_names
+
 NAME = Path(__file__).name
 _PUBLISHED = ("precision", "recall", "coverage")
 
 
 def table(boards: Sequence[Mapping[str, Any]]) -> str:
     """Return the table of boards as they lie in ``results/<dataset>.json``; "-" where a model was not run."""
-    rows = {row["model"]: row["class"] for board in boards for row in board["leaderboard"]}
     found = [{row["model"]: row for row in board["leaderboard"]} for board in boards]
-    classes = Counter(rows.values())
-    plain = {own: min((name for name in rows if rows[name] == own), key=len) for own in classes}
+    labels = short_names(list(dict.fromkeys(name for board in found for name in board)))
 
     def height(name: str) -> float:
         return fmean(board[name]["matchedf1"]["mean"] for board in found if name in board)
 
-    cells = []
-    for name in sorted(rows, key=height, reverse=True):
-        label = rows[name] if plain[rows[name]] == name else name
-        cells.append([label, *(text for board in found for text in _cells(board.get(name)))])
+    cells = [
+        [labels[name], *(text for board in found for text in _cells(board.get(name)))]
+        for name in sorted(labels, key=height, reverse=True)
+    ]
     headers = [
         f"{board['dataset']}: {text}" if text == "MatchedF1" else text
         for board in boards
@@ -50,12 +49,12 @@ def _cells(row: Mapping[str, Any] | None) -> list[str]:
     return [_spread(row["matchedf1"]), _spread(row["bundlef1"]), published, str(len(row["seeds"]))]
 
 
-def _spread(value: Mapping[str, float | None]) -> str:
+def _spread(value: Mapping[str, Any]) -> str:
     mean, deviation = value["mean"], value["std"]
     return _short(mean) if deviation is None else f"{_short(mean)} ± {_short(deviation)}"
 
 
-def _short(number: float | None) -> str:
+def _short(number: float) -> str:
     return f"{number:.3f}".removeprefix("0")
 
 

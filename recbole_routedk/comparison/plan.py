@@ -65,8 +65,8 @@ class Board:
 class Plan:
     """All runs of a comparison, and what is written of them.
 
-    ``beside`` are the runs of the whole setting ``benchmark``: those of them that are finished stand on the board too,
-    where only some are asked for.
+    ``beside`` are the other runs of the setting ``benchmark``, where only some are asked for: those of them that are
+    finished stand on the board too.
     """
 
     runs: tuple[PlannedRun, ...]
@@ -87,7 +87,8 @@ def make_plan(given: Given, models: Sequence[str] | None, dataset: str | None) -
     if not setting.get("models"):
         return Plan(runs, board)
     any_seed = {key: value for key, value in given.command_line.items() if key != "seed"}
-    return Plan(runs, board, _runs(replace(given, command_line=any_seed), setting, None, None))
+    whole = _runs(replace(given, command_line=any_seed), setting, None, None)
+    return Plan(runs, board, tuple(run for run in whole if run not in runs))
 
 
 def _runs(

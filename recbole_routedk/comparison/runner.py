@@ -90,8 +90,9 @@ def _run(run: PlannedRun, split: str) -> dict[str, Any]:
 def _others(runs: Sequence[PlannedRun], asked: Sequence[Path], split: str) -> list[dict[str, Any]]:
     """The results of runs that are finished and are not asked for."""
     found = []
-    for config in (run.config() for run in runs):
-        with suppress(UserError):  # of a run that nobody asked for, such as data that are gone
+    for run in runs:
+        with suppress(UserError):  # of a run that nobody asked for, such as data that are not here
+            config = run.config()
             if config.run_folder not in asked and (result := _finished(config, split)):
                 found.append(result)
     if found:

@@ -154,7 +154,9 @@ def test_a_benchmark_runs_models_times_seeds_and_sums_them_up(toy_data: Path, to
     assert len(exact["results"]) == 6
     rows = list(csv.DictReader(Path("output/toy/leaderboard.csv").read_text(encoding="utf-8").splitlines()))
     assert [float(row["matchedf1_mean"]) for row in rows] == [row["matchedf1"]["mean"] for row in exact["leaderboard"]]
-    assert r"\textbf" in Path("output/toy/leaderboard.tex").read_text(encoding="utf-8")
+    latex = Path("output/toy/leaderboard.tex").read_text(encoding="utf-8")
+    assert r"\textbf" in latex
+    assert "against Threshold" in latex
 
 
 def test_a_benchmark_with_one_more_seed_repeats_no_finished_run(toy_data: Path, toy_models: None) -> None:
@@ -313,7 +315,10 @@ def test_one_row_of_a_benchmark_leaves_the_finished_others_on_its_board(toy_data
     given = QUICK | {"data_path": str(toy_data), "resume": True} | benchmark(seeds=[1, 2])
     compare_models(config_dict=given)
 
-    (only,) = compare_models(["Threshold"], config_dict=given, command_line={"seed": "2"})
+    # Data that are not here are no matter to who does not ask for them.
+    given["benchmark"]["datasets"].append("elsewhere")
+
+    (only,) = compare_models(["Threshold"], "toy", config_dict=given, command_line={"seed": "2"})
 
     assert (only["name"], only["seed"]) == ("Threshold", 2)
     exact = json.loads(Path("output/toy/leaderboard.json").read_text(encoding="utf-8"))

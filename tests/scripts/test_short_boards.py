@@ -33,8 +33,8 @@ def test_models_stand_in_the_order_of_their_means_and_gaps_are_shown() -> None:
 
     others = ["BundleF1", "P / R / Cov", "seeds"]
     assert header == ["model", "one: MatchedF1", *others, "two: MatchedF1", *others]
-    # (.5 + .7) / 2, .4 alone, (.1 + .3) / 2; the shorter of two names of a class goes without its settings.
-    assert [own[0] for own in rows] == ["Good (base_model=ItemKNN)", "Good", "Bad"]
+    # (.5 + .7) / 2, .4 alone, (.1 + .3) / 2.
+    assert [own[0] for own in rows] == ["Good (base_model=ItemKNN)", "Good (base_model=BPR)", "Bad"]
     assert rows[0][1:5] == [".500 ± .010", ".250", ".250 / .250 / .250", "2"]
     assert rows[1][1:5] == ["-"] * 4
 
