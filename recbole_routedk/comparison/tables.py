@@ -40,8 +40,8 @@ _LEGEND = (
     "split; the best of each metric is bold, ± is the standard deviation over seeds. Costs (means over seeds): "
     "parameters of the network that were trained, and all of them (neither trees and counts nor the sentence encoder "
     "of titles are in it), seconds of training with preparing and answering the valid sessions (not what earlier runs "
-    "left in the user's cache, such as vectors of titles; of weights from another run, what they took there), sessions "
-    "answered in a second, peak memory, price of the teacher."
+    "left in the user's cache or in memory, such as vectors of titles and what the teacher learnt; of weights from "
+    "another run, what they took there), sessions answered in a second, peak memory, price of the teacher."
 )
 TEST_LEGEND = (
     "Differences are means over sessions of scores averaged over seeds, with the bootstrap's 95% interval over "

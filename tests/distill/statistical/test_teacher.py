@@ -12,7 +12,7 @@ from recbole_routedk.data.session import Item, LabelledSession, Session
 from recbole_routedk.distill.encoder import SentenceEncoder
 from recbole_routedk.distill.knowledge import Thought
 from recbole_routedk.distill.statistical.affinity import pooled
-from recbole_routedk.distill.statistical.teacher import StatisticalTeacher, TeacherConfig
+from recbole_routedk.distill.statistical.teacher import StatisticalTeacher, TeacherConfig, fitted_teacher
 from recbole_routedk.distill.statistical.tuned_titles import TitleTuning
 from recbole_routedk.errors import UserError
 from recbole_routedk.evaluation.metrics import score_sessions
@@ -107,6 +107,19 @@ def test_sessions_of_any_length_can_be_thought_about(teacher: StatisticalTeacher
     assert empty_titles.groups == (frozenset({0, 1}),)
     assert long.affinities.shape == (14, 14)
     assert teacher.think([]) == []
+
+
+def test_the_same_sessions_and_seed_are_learnt_from_once_in_a_process() -> None:
+    few = TRAIN[:8]
+    first = fitted_teacher(few, seed=1)
+
+    assert fitted_teacher(list(few), seed=1) is first
+    other = fitted_teacher([replace(few[0], bundles=few[0].bundles[:1], intents=few[0].intents[:1]), *few[1:]], seed=1)
+    assert other is not first
+    again = fitted_teacher(few, seed=1)
+    assert again is not first  # only the last is remembered
+    assert same(again.think(sessions_of(TEST)), first.think(sessions_of(TEST)))
+    assert fitted_teacher(few, seed=2) is not again
 
 
 def test_too_little_to_learn_from_is_an_error() -> None:
