@@ -209,6 +209,15 @@ def test_print_holds_what_is_filtered_and_no_control(browser: Browser, tmp_path:
     assert page.pdf(format="A4").startswith(b"%PDF")
 
 
+def test_print_unfolds_what_is_folded(page: Page) -> None:
+    folded = page.locator("details:not([open]) table")
+    assert [folded.nth(place).is_visible() for place in range(folded.count())] == [False, False]
+
+    page.emulate_media(media="print")
+
+    assert [folded.nth(place).is_visible() for place in range(folded.count())] == [True, True]
+
+
 def test_dark_is_dark_and_light_is_light(page: Page, tmp_path: Path) -> None:
     pictures = {}
     for scheme in ("light", "dark"):
