@@ -45,7 +45,8 @@ def write_leaderboard(folder: Path, results: Sequence[Mapping[str, Any]], board:
 
 def markdown(summary: Summary, proposed: Sequence[str], decimals: int) -> str:
     """The leaderboard as a page: the table, then tests against the best baseline, the best proposed and ``SIMPLE``."""
-    parts = [f"# {summary.dataset}", leaderboard(summary, decimals), legend(summary)]
+    heading = f"# {summary.dataset}" + (f", tested on {summary.test_on}" if summary.test_on else "")
+    parts = [heading, leaderboard(summary, decimals), legend(summary)]
     shown = _tests(summary, proposed, decimals, "pipe")
     return "\n\n".join([*parts, *shown, *([TEST_LEGEND] if shown else [])]) + "\n"
 

@@ -74,12 +74,16 @@ class Row:
 
 @dataclass(frozen=True)
 class Summary:
-    """The rows of a data set, the best first; ``baseline`` is the name that the others were tested against."""
+    """The rows of a data set, the best first; ``baseline`` is the name that the others were tested against.
+
+    ``test_on`` is the other data set whose sessions all rows answered, None where they did not.
+    """
 
     dataset: str
     rows: tuple[Row, ...]
     baseline: str | None
     split: str = "test"
+    test_on: str | None = None
 
 
 def summarise(
@@ -110,7 +114,9 @@ def summarise(
     baseline = next((row.name for row in rows if row.model not in {*proposed, *REFERENCES}), None)
     tests = {} if baseline is None else differences_to(rows, baseline)
     tested = tuple(replace(row, against=tests.get(row.name, {})) for row in rows)
-    return Summary(datasets.pop() if datasets else "", tested, baseline, split)
+    tested_on = {result.get("test_on") for result in results}
+    elsewhere = tested_on.pop() if len(tested_on) == 1 else None
+    return Summary(datasets.pop() if datasets else "", tested, baseline, split, elsewhere)
 
 
 def differences_to(rows: Sequence[Row], name: str) -> dict[str, dict[str, Tested]]:

@@ -119,6 +119,7 @@ def as_json(summary: Summary, results: Sequence[Mapping[str, Any]]) -> dict[str,
     """The exact leaderboard, and the results that it was made from."""
     return {
         "dataset": summary.dataset,
+        "test_on": summary.test_on,
         "split": summary.split,
         "ranked_by": RANKED_BY,
         "best_baseline": summary.baseline,

@@ -86,6 +86,17 @@ def test_an_older_result_without_its_size_is_shown() -> None:
     assert table(older, style="plain")[1].split() == ["A", "0.500", "7.0", "12.3", "513"]
 
 
+def test_a_board_of_another_data_sets_sessions_says_so() -> None:
+    here, there = result("A", 0.5), result("B", 0.4) | {"test_on": "other"}
+
+    assert heading(there, there | {"seed": 2}) == "# toy, tested on other"
+    assert heading(here, there) == heading(here) == "# toy"
+
+
+def heading(*results: dict[str, Any]) -> str:
+    return markdown(summarise(results, [{}] * len(results), ["RouteDK"]), ["RouteDK"], 3).splitlines()[0]
+
+
 def test_latex_is_escaped_and_bold() -> None:
     rows = table(result("KD (use=icl_sft, 100%)", 0.5), style="latex_raw")
 
