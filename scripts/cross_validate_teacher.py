@@ -23,7 +23,7 @@ from sklearn.metrics import log_loss, roc_auc_score
 
 from recbole_routedk.cache import cache_folder
 from recbole_routedk.data.atomic import read_atomic
-from recbole_routedk.data.session import LabelledSession
+from recbole_routedk.data.session import LabelledSession, with_counted_bundles
 from recbole_routedk.distill.encoder import title_encoder
 from recbole_routedk.distill.knowledge import Thought
 from recbole_routedk.distill.statistical.pairs import co_bundled, session_folds
@@ -33,16 +33,6 @@ from recbole_routedk.provenance import code
 
 SCORES = {"matchedf1": matched_f1, "bundlef1": bundle_f1}
 _SUREST = 0.002  # no affinity is surer than that where its logarithm counts
-
-
-def scored(sessions: Sequence[LabelledSession]) -> list[LabelledSession]:
-    """Return the sessions with the gold bundles that count."""
-    counted = []
-    for labelled in sessions:
-        intents = dict(zip(labelled.bundles, labelled.intents, strict=False))
-        kept = tuple(gold_bundles(labelled))
-        counted.append(replace(labelled, bundles=kept, intents=tuple(intents.get(bundle, "") for bundle in kept)))
-    return counted
 
 
 def cross_validated(sessions: Sequence[LabelledSession], folds: int, seed: int, config: TeacherConfig) -> list[Thought]:
@@ -112,7 +102,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--untuned", action="store_true", help="with the sentence encoder as it is")
     given = parser.parse_args(arguments)
     splits = read_atomic(given.data_path / given.dataset, given.dataset)
-    train, valid = scored(splits.train), scored(splits.valid)
+    train, valid = (list(map(with_counted_bundles, split)) for split in (splits.train, splits.valid))
     config = TeacherConfig(seed=given.seed, store=cache_folder() / "tuned")
     if given.untuned:
         config = replace(config, tuning=replace(config.tuning, least_sessions=len(train) + len(valid) + 1))

@@ -17,7 +17,7 @@ from recbole.data.interaction import Interaction
 from recbole.utils import FeatureSource, FeatureType
 
 from recbole_routedk.data.atomic import SPLITS, SplitSessions, join_categories, read_atomic
-from recbole_routedk.data.session import Item, LabelledSession, Session, drop_redundant_bundles
+from recbole_routedk.data.session import Item, LabelledSession, Session, with_counted_bundles
 from recbole_routedk.errors import UserError
 
 
@@ -70,7 +70,7 @@ class BundleDataset(Dataset):
         """Return the train, valid and test datasets, redundant gold bundles dropped."""
         datasets: list[BundleDataset] = super().build()
         for name, dataset in zip(SPLITS, datasets, strict=True):
-            dataset.labelled_sessions = tuple(map(_scored, self._by_split.split(name)))
+            dataset.labelled_sessions = tuple(map(with_counted_bundles, self._by_split.split(name)))
         for dataset in datasets:
             del dataset._by_split  # a split holds no label of another one
         return datasets
@@ -182,10 +182,3 @@ def _renamed(labelled: LabelledSession, dataset: str) -> LabelledSession:
 def _content(item: Item) -> tuple[object, ...]:
     """What a digest is made of; fields came later, and leave digests without them as they were."""
     return item.item_id, item.title, item.categories, *([item.fields] if item.fields else ())
-
-
-def _scored(labelled: LabelledSession) -> LabelledSession:
-    """The session with the gold bundles that count, and their intents."""
-    kept = drop_redundant_bundles(list(labelled.bundles))
-    intents = tuple(labelled.intents[index] for index in kept) if labelled.intents else ()
-    return LabelledSession(labelled.session, tuple(labelled.bundles[index] for index in kept), intents)

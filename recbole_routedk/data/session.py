@@ -98,6 +98,13 @@ def drop_redundant_bundles(bundles: list[Bundle]) -> list[int]:
     return kept
 
 
+def with_counted_bundles(labelled: LabelledSession) -> LabelledSession:
+    """Return the session with the gold bundles that count, and their intents."""
+    kept = drop_redundant_bundles(list(labelled.bundles))
+    intents = tuple(labelled.intents[index] for index in kept) if labelled.intents else ()
+    return LabelledSession(labelled.session, tuple(labelled.bundles[index] for index in kept), intents)
+
+
 def first_items(session: Session, limit: int) -> Session:
     """Return the session with its first ``limit`` items; the same object where it has no more."""
     return session if len(session) <= limit else replace(session, items=session.items[:limit])

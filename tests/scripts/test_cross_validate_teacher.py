@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from cross_validate_teacher import main, measured, scored, told
+from cross_validate_teacher import main, measured, told
 from toy import toy_splits
 
 from recbole_routedk.data.session import Item, LabelledSession, Session
@@ -54,14 +54,6 @@ def test_other_sessions_are_not_compared() -> None:
     one = {"dataset": "a", "folds": 5, "seed": 1, "pairs": {"auc": 0.5, "log_loss": 0.7}, "sessions": {}}
     with pytest.raises(ValueError, match="another data set"):
         told(one, one | {"seed": 2})
-
-
-def test_gold_bundles_that_do_not_count_are_left_out() -> None:
-    items = tuple(Item(f"i{place}", f"title {place}") for place in range(4))
-    whole = frozenset(range(4))
-    labelled = LabelledSession(Session("s", items), (whole, PAIR), ("everything", "a pair"))
-    (counted,) = scored([labelled])
-    assert (counted.bundles, counted.intents) == ((PAIR,), ("a pair",))
 
 
 def test_one_fit_is_scored_out_of_fold_and_on_the_valid_sessions(
