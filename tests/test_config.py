@@ -250,6 +250,16 @@ def test_the_chosen_teacher_brings_its_own_settings(toy_data: Path) -> None:
     assert config["knowledge_store"] == "output/knowledge.sqlite"
 
 
+def test_the_chosen_router_brings_defaults_of_its_own(toy_data: Path) -> None:
+    own = model_schema("RouteDK")["router_learning_rate"].default
+
+    assert routedk(toy_data)["router_learning_rate"] == routedk(toy_data, router="top_k")["router_learning_rate"] == own
+    assert routedk(toy_data, router="static")["router_learning_rate"] > own > 0
+    assert routedk(toy_data, router="static", router_learning_rate="0.5")["router_learning_rate"] == 0.5
+    with pytest.raises(UserError, match="router_learning_rate has to be a number, at least 0"):
+        routedk(toy_data, router="static", router_learning_rate="-1")
+
+
 @pytest.mark.parametrize(
     "texts, message",
     [
