@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import _thread
 import json
 import re
 import threading
 import time
 from collections.abc import Callable
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from toy import toy_splits
 from recbole_routedk import run_recbole_routedk
 from recbole_routedk.cli.dispatch import main
 from recbole_routedk.data.atomic import write_atomic
+from recbole_routedk.serving.output import OutputFile
 
 LINES = 96
 TITLES = ("Tripod", "Camera bag", "Yoga mat", "Tea", "Teapot", "Rope", "Tent")
@@ -57,6 +58,18 @@ def once_begun(output: str, act: Callable[[], object], since: int = 0) -> thread
     return thread
 
 
+def interrupted_after(windows: int, add: Callable[..., None]) -> Callable[..., None]:
+    """``add``, with Ctrl-C pressed after so many windows are written."""
+    written = count(1)
+
+    def adding(*given: Any) -> None:
+        add(*given)
+        if next(written) == windows:
+            raise KeyboardInterrupt
+
+    return adding
+
+
 def entries(output: str) -> int:
     """How many entries of an unfinished output are done."""
     try:
@@ -71,13 +84,13 @@ def told(captured: str) -> list[str]:
 
 
 def test_what_was_begun_here_is_completed_by_a_cluster_of_which_a_worker_is_killed(
-    command: list[str], two_ray_workers: None, capsys: pytest.CaptureFixture[str]
+    command: list[str], two_ray_workers: None, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert main([*command, "--output=here.jsonl"]) == 1
     expected = told(capsys.readouterr().err)
-    stopper = once_begun("there.jsonl", _thread.interrupt_main)
-    assert main([*command, "--output=there.jsonl"]) == 130
-    stopper.join()
+    with monkeypatch.context() as patch:
+        patch.setattr(OutputFile, "add", interrupted_after(3, OutputFile.add))
+        assert main([*command, "--output=there.jsonl"]) == 130
     before, done = told(capsys.readouterr().err), entries("there.jsonl")
     assert 0 < done < LINES
     killed: list[int] = []
