@@ -23,21 +23,29 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 CONSTRAIN := $(if $(CONSTRAINTS),--constraint $(CONSTRAINTS))
 STAMP := $(VENV)/.installed
 
-.PHONY: run test install lint clean test-oldest test-newest
+.PHONY: run test install lint style types security chromium clean test-oldest test-newest
 .DELETE_ON_ERROR:
 
 run: install
 	$(BIN)/python run_recbole_routedk.py --model=RouteDK --dataset=bundle-mini
 
-# Two workers of one thread each: on two cores that is faster than one worker with two threads. The report is looked at
-# in a Chromium, which is installed where there is none.
-test: install
-	$(BIN)/python tests/report/chromium.py
+# Two workers of one thread each: on two cores that is faster than one worker with two threads.
+test: install chromium
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadscope --no-loadscope-reorder
 
-lint: install
+# The report is looked at in a Chromium, which is installed where there is none.
+chromium: install
+	$(BIN)/python tests/report/chromium.py
+
+lint: style types security
+
+style: install
 	$(BIN)/ruff check .
+
+types: install
 	$(BIN)/mypy
+
+security: install
 	$(BIN)/bandit --quiet --ini .bandit
 
 install: $(STAMP)
