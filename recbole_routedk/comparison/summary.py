@@ -76,7 +76,7 @@ class Row:
 class Summary:
     """The rows of a data set, the best first; ``baseline`` is the name that the others were tested against.
 
-    ``test_on`` is the other data set whose sessions all rows answered, None where they did not.
+    ``test_on`` is the other data set whose test sessions all rows answered, None where they did not.
     """
 
     dataset: str
@@ -115,7 +115,7 @@ def summarise(
     tests = {} if baseline is None else differences_to(rows, baseline)
     tested = tuple(replace(row, against=tests.get(row.name, {})) for row in rows)
     tested_on = {result.get("test_on") for result in results}
-    elsewhere = tested_on.pop() if len(tested_on) == 1 else None
+    elsewhere = tested_on.pop() if split == "test" and len(tested_on) == 1 else None
     return Summary(datasets.pop() if datasets else "", tested, baseline, split, elsewhere)
 
 

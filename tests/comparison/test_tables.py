@@ -91,10 +91,11 @@ def test_a_board_of_another_data_sets_sessions_says_so() -> None:
 
     assert heading(there, there | {"seed": 2}) == "# toy, tested on other"
     assert heading(here, there) == heading(here) == "# toy"
+    assert heading(there | {"best_valid_result": {"matchedf1": 0.3}}, split="valid") == "# toy"
 
 
-def heading(*results: dict[str, Any]) -> str:
-    return markdown(summarise(results, [{}] * len(results), ["RouteDK"]), ["RouteDK"], 3).splitlines()[0]
+def heading(*results: dict[str, Any], split: str = "test") -> str:
+    return markdown(summarise(results, [{}] * len(results), ["RouteDK"], split), ["RouteDK"], 3).splitlines()[0]
 
 
 def test_latex_is_escaped_and_bold() -> None:
