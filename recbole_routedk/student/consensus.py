@@ -1,7 +1,7 @@
 """Inference-time enhancement: from several sampled answers to one (RouteDK, inference-time enhancement).
 
 The paper does not state its algorithm. Two are offered: a vote on single bundles, and minimum Bayes risk,
-which answers the candidate that agrees best with all samples under the metric that models are ranked on.
+which answers the candidate that agrees best with all samples under a metric, or the mean of several.
 """
 
 from __future__ import annotations

@@ -12,8 +12,7 @@ from transformers import PreTrainedTokenizerBase
 from recbole_routedk.data.answers import parse_answer
 from recbole_routedk.data.prompts import PromptEncoder
 from recbole_routedk.data.session import Generation, Session
-from recbole_routedk.evaluation.bayes_risk import Answer
-from recbole_routedk.evaluation.metrics import matched_f1
+from recbole_routedk.evaluation.bayes_risk import Answer, Utility
 from recbole_routedk.model.language.item_orders import put_back
 from recbole_routedk.student.consensus import NO_ADVICE, Advice, agreed
 from recbole_routedk.student.decoding import Alphabet, SamplingSettings, decode_constrained, decode_free
@@ -26,6 +25,7 @@ class AnswerSettings:
 
     decoding: str
     consensus: str
+    utility: Utility
     vote_share: float
     thought_tokens: int
 
@@ -108,7 +108,7 @@ class Answerer:
 
     def _agree(self, samples: Sequence[Answer], advice: Advice) -> tuple[Answer, float]:
         settings = self._settings
-        return agreed(samples, settings.consensus, settings.vote_share, matched_f1, advice=advice)
+        return agreed(samples, settings.consensus, settings.vote_share, settings.utility, advice=advice)
 
     def _free(
         self, sessions: Sequence[Session], prefill: Prefill, last_hidden: Tensor, gates: Tensor, budget: int

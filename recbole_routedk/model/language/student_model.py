@@ -19,6 +19,7 @@ from recbole_routedk.data.session import Generation, LabelledSession, Session, f
 from recbole_routedk.distill.knowledge import FORMATS
 from recbole_routedk.distill.statistical.drawing import DRAWS, draw_groupings
 from recbole_routedk.evaluation.bayes_risk import Answer
+from recbole_routedk.evaluation.utility import mean_utility
 from recbole_routedk.measure import free_memory
 from recbole_routedk.model.bundle_generator import OWN, BundleGenerator
 from recbole_routedk.model.language.answering import Answerer, AnswerSettings
@@ -42,6 +43,7 @@ ANSWERING = frozenset(
         "answer_tokens",
         "consensus",
         "consensus_samples",
+        "consensus_utility",
         "decoding",
         "item_orders",
         "teacher_votes",
@@ -90,7 +92,11 @@ class StudentModel(BundleGenerator):
         self.student = RoutedStudent(student, tuple(experts), lora)
         self._appetite = Appetite.of(student.model)
         settings = AnswerSettings(
-            config["decoding"], config["consensus"], config["vote_share"], config["thought_tokens"]
+            config["decoding"],
+            config["consensus"],
+            mean_utility(config["consensus_utility"]),
+            config["vote_share"],
+            config["thought_tokens"],
         )
         self.answerer = Answerer(self.student, student.tokenizer, self.prompts, settings)
         self.reader: Reader | None = None

@@ -15,7 +15,7 @@ from recbole_routedk.data.session import RejectionReason, Session
 from recbole_routedk.distill.teachers.conversation import ConversationEncoder
 from recbole_routedk.distill.teachers.protocol import Task
 from recbole_routedk.evaluation.bayes_risk import Answer
-from recbole_routedk.evaluation.metrics import matched_f1
+from recbole_routedk.evaluation.utility import mean_utility
 from recbole_routedk.model.language.talk import Part, Question, Reply, Talk
 from recbole_routedk.progress import progress_bar
 from recbole_routedk.student.adapters import LoraSettings
@@ -57,6 +57,7 @@ class StudentRespondent:
         self._prompts = PromptEncoder(loaded.tokenizer, config["title_tokens"], config["max_items"])
         self.student = RoutedStudent(loaded, (), LoraSettings(1, 1.0))
         self._config = config
+        self._utility = mean_utility(config["consensus_utility"])
         self._end = self._end_of_turn()
         self._context = getattr(loaded.model.config.get_text_config(), "max_position_embeddings", None)
         self._said: dict[tuple[int, ...], str] = {}
@@ -180,7 +181,7 @@ class StudentRespondent:
         # A frozen student's samples hardly agree: what is nearest to all of them need not be one of them.
         others = [paired_groups(samples, share) for share in _PAIR_SHARES]
         others.append((frozenset(range(items)),))
-        return agreed(samples, self._config["consensus"], self._config["vote_share"], matched_f1, others)
+        return agreed(samples, self._config["consensus"], self._config["vote_share"], self._utility, others)
 
     def _parsed(self, session: Session, tokens: Sequence[int]) -> Reply:
         text = str(self._tokenizer.decode(list(tokens)))
