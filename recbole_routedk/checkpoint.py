@@ -122,7 +122,8 @@ def random_state() -> Checkpoint:
 def restore_random_state(state: Checkpoint) -> None:
     """Put the generators back where ``random_state`` found them."""
     torch.set_rng_state(state.tensors["torch"])
-    cuda = [state.tensors[name] for name in sorted(state.tensors) if name.startswith("cuda.")]
+    numbers = sorted(int(name.removeprefix("cuda.")) for name in state.tensors if name.startswith("cuda."))
+    cuda = [state.tensors[f"cuda.{number}"] for number in numbers]
     if cuda and torch.cuda.device_count() == len(cuda):
         torch.cuda.set_rng_state_all(cuda)
     name, position, has_gauss, gauss = state.record["numpy"]

@@ -53,9 +53,33 @@ ASKING = frozenset(
     }
 )
 _DATA = ("train_share", "test_on", "item_fields")
+_LEARNING = frozenset(
+    {
+        "clip_grad_norm",
+        "enable_amp",
+        "epochs",
+        "eval_step",
+        "learner",
+        "learning_rate",
+        "lr_scheduler",
+        "shuffle",
+        "stopping_step",
+        "train_batch_size",
+        "warmup_ratio",
+        "weight_decay",
+    }
+)
+"""Settings that only what is trained by gradient reads, wherever they stand."""
+_UNNAMED = frozenset({"eval_batch_size", "metric_decimal_place", "metrics", "reproducibility", "seed", "use_gpu"})
+"""Settings that make no other model of one: seeds are averaged, and the others change no answer."""
 STUDENT = "student"
 """What ``answered_by`` says where the student answers and no teacher is asked."""
-LATER: dict[str, Any] = {"item_fields": [], "item_orders": 1, "student_dtype": "auto"}
+LATER: dict[str, Any] = {
+    "consensus_utility": ["matchedf1"],
+    "item_fields": [],
+    "item_orders": 1,
+    "student_dtype": "auto",
+}
 """Settings that earlier runs did not have: at these values a CPU computes as before, and runs keep their names."""
 UNHASHED = PLACES | WATCHING | ASKING | {"baselines", "benchmark", "model"}
 """Settings that say where, beside what and how fast a run happens, not what it computes."""
@@ -117,11 +141,17 @@ class Config(RecBoleConfig):
         """Whether a setting of teachers is about one that this model asks, for knowledge or for its answers."""
         return is_knowledge_setting(key) and (self.uses_knowledge or (bool(self._asked) and key.startswith("teacher_")))
 
-    def changed_model_settings(self) -> dict[str, Any]:
-        """The settings of this model's YAML file, its teacher and its data that were given another value, by key."""
-        own = [*_DATA, *(key for key in self._model_defaults if key not in UNHASHED)]
-        own += [key for key in self.settings if self._asks_for(key) and key not in {*own, *UNHASHED}]
-        return {key: self.settings[key] for key in own if self.settings[key] != self._defaults[key]}
+    def changed_model_settings(self, trained: bool = True) -> dict[str, Any]:
+        """What makes this model another than its YAML's: all it computes with that was given another value, by key.
+
+        ``trained``: by gradient, so that the settings of training count.
+        """
+        unread = _UNNAMED | (_LEARNING - self._model_defaults.keys() if not trained else frozenset())
+        unread |= frozenset() if STUDENT in self._model_defaults else {"student_dtype"}
+        computing = [key for key in self.computing(self.settings) if key in self._defaults and key not in unread]
+        own = [*_DATA, *self._model_defaults]
+        ordered = [*(key for key in own if key in computing), *(key for key in computing if key not in own)]
+        return {key: self.settings[key] for key in ordered if self.settings[key] != self._defaults[key]}
 
     def computing(self, settings: Mapping[str, Any]) -> dict[str, Any]:
         """Those of ``settings`` that say what this run computes, not where, beside what or how fast."""

@@ -38,6 +38,11 @@ def _code(plugins: tuple[Path, ...]) -> dict[str, str | None]:
     return {"version": __version__, "commit": _commit(package.parent), "digest": digest.hexdigest()[:16]}
 
 
+def made_with() -> dict[str, object]:
+    """What has to be the same for weights to be what training would come to now: digest of the code, libraries."""
+    return {"digest": code()["digest"], "libraries": library_versions()}
+
+
 def library_versions() -> dict[str, str]:
     """The versions of Python and of the libraries that results depend on."""
     # torch's own version names its build (+cpu, +cu130), which its package's version may leave out.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from datetime import datetime, timezone
 from logging import getLogger
 from pathlib import Path
@@ -24,6 +24,7 @@ from recbole_routedk.evaluation.session_scores import session_scores
 from recbole_routedk.model.bundle_generator import BundleGenerator
 from recbole_routedk.progress import progress_shown
 from recbole_routedk.provenance import code, library_versions, machine
+from recbole_routedk.run_lock import only_process
 from recbole_routedk.run_log import logging_to
 from recbole_routedk.saved_run import CONFIG_FILE, keep_training_sessions, saved_config, warn_if_unfinished
 from recbole_routedk.trainer import BundleTrainer
@@ -57,7 +58,8 @@ def run_recbole_routedk(
     config = Config(model, dataset, config_file_list, config_dict, command_line, companions)
     code()  # as it is now, whatever is edited while it runs
     writes = saved and is_first()
-    with _watched(config, config.run_folder / LOG_FILE if writes else None):
+    alone = only_process(config.run_folder) if writes else nullcontext()
+    with alone, _watched(config, config.run_folder / LOG_FILE if writes else None):
         init_seed(config["seed"], config["reproducibility"])
         generator, _, train_data, valid_data, test_data = _build(config)
         if writes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import asdict
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from torch import Tensor
 from recbole_routedk.checkpoint import Checkpoint, load_checkpoint, random_state, read_json, with_prefix
 from recbole_routedk.errors import UserError
 from recbole_routedk.model.bundle_generator import BundleGenerator
-from recbole_routedk.provenance import code, library_versions
+from recbole_routedk.provenance import made_with
 from recbole_routedk.training_state import BEST, LAST, RESULT_FILE, Progress
 
 _REPORTING = frozenset({"eval_batch_size", "metrics", "test_on"})
@@ -25,15 +26,19 @@ def trained_alike(config: Any, model: BundleGenerator) -> Checkpoint | None:
 
     It is looked for among the finished runs of the same model, by the same code, seed and training sessions: first
     one that differs only in ``model.answering_settings``, else one with the same settings in the first stages
-    (``TrainingStage.settings`` are those that only one stage reads). The weights are those of its best epoch, by its
-    own answers on the valid split.
+    (``TrainingStage.settings`` are those that only one stage reads). A stage that chose among epochs did so by its own
+    answers on the valid split: it is taken over only where these would be the same.
     """
     if not model.gradient_trained:
         return None
     model.trainable_state()  # remembers what is trainable before a stage freezes it
-    found = [(stage, folder) for folder in _finished(config, model) if (stage := _first_stage(config, model, folder))]
-    for stage, folder in sorted(found, key=lambda each: (-each[0], each[1].name)):
-        checkpoint = _begun(model, folder, stage)
+    found: list[tuple[int, str, Path, bool]] = []
+    for folder in _finished(config, model):
+        changed = _changed(config, folder)
+        if stage := _first_stage(model, changed):
+            found.append((-stage, folder.name, folder, bool(changed)))
+    for stage, _, folder, answers_otherwise in sorted(found):
+        checkpoint = _begun(model, folder, -stage, answers_otherwise)
         if checkpoint is not None:
             return checkpoint
     return None
@@ -41,23 +46,27 @@ def trained_alike(config: Any, model: BundleGenerator) -> Checkpoint | None:
 
 def _finished(config: Any, model: BundleGenerator) -> Iterator[Path]:
     """The folders of finished runs by this code on these libraries, trained upon the same."""
-    now = (code()["digest"], library_versions(), model.dataset.fingerprint(), model.fits())
+    now = (made_with(), model.dataset.fingerprint(), model.fits())
     for path in sorted(config.run_folder.parent.glob(f"*/{RESULT_FILE}")):
         try:
-            result, best = read_json(path), read_json(path.parent / f"{BEST}.json")
+            best = read_json(path.parent / f"{BEST}.json")
         except UserError:  # another process may be at work there
             continue
-        then = (result.get("code", {}).get("digest"), result.get("libraries"), best["training_data"], best.get("fits"))
+        then = (best.get("made_with"), best["training_data"], best.get("fits"))
         if path.parent != config.run_folder and then == now:
             yield path.parent
 
 
-def _first_stage(config: Any, model: BundleGenerator, folder: Path) -> int:
-    """The first stage that the run in ``folder`` would have trained differently; 0 where all are others."""
+def _changed(config: Any, folder: Path) -> set[str]:
+    """The settings, apart from those of reporting, in which the run in ``folder`` differs from this one."""
     before = config.computing(read_json(folder / f"{BEST}.json")["config"]["settings"])
     now = config.computing(json.loads(json.dumps(config.plain()["settings"])))  # as a file has them
-    changed = {key for key in now.keys() | before.keys() if before.get(key) != now.get(key)}
-    changed -= _REPORTING | model.answering_settings
+    return {key for key in now.keys() | before.keys() if before.get(key) != now.get(key)} - _REPORTING
+
+
+def _first_stage(model: BundleGenerator, changed: set[str]) -> int:
+    """The first stage that a run which differs in ``changed`` trained differently; 0 where all are others."""
+    changed = changed - model.answering_settings
     stages = model.training_stages()
     left = 0
     for number in range(len(stages), 0, -1):
@@ -66,11 +75,11 @@ def _first_stage(config: Any, model: BundleGenerator, folder: Path) -> int:
     return left
 
 
-def _begun(model: BundleGenerator, folder: Path, stage: int) -> Checkpoint | None:
+def _begun(model: BundleGenerator, folder: Path, stage: int, answers_otherwise: bool) -> Checkpoint | None:
     best, reached = load_checkpoint(folder, BEST), Progress(**read_json(folder / f"{LAST}.json")["progress"])
     own, names = model.trainable_state(), _trained_before(model, stage)
     fits = all(name in best.tensors and best.tensors[name].shape == own[name].shape for name in names)
-    if not fits or len(reached.stage_seconds) < stage:
+    if not fits or len(reached.stage_seconds) < stage or (answers_otherwise and _chose(reached, stage)):
         return None
     tensors: dict[str, Tensor] = own | {name: best.tensors[name] for name in names}
     progress = Progress(
@@ -86,6 +95,12 @@ def _begun(model: BundleGenerator, folder: Path, stage: int) -> Checkpoint | Non
     if stage < len(model.training_stages()):
         record["extra_state"] = model.extra_state()
     return Checkpoint(with_prefix("model", tensors) | with_prefix("random", generators.tensors), record)
+
+
+def _chose(reached: Progress, stage: int) -> bool:
+    """Whether one of the stages before ``stage`` had more than one epoch to choose from."""
+    ends = [0, *reached.stage_epochs[:stage]]
+    return any(end - begin > 1 for begin, end in pairwise(ends))
 
 
 def _trained_before(model: BundleGenerator, stage: int) -> set[str]:

@@ -12,7 +12,6 @@ from logging import getLogger
 from pathlib import Path
 from typing import Any, TypeVar
 
-import recbole
 import torch
 from recbole.evaluator import Evaluator
 from recbole.trainer import Trainer
@@ -40,6 +39,7 @@ from recbole_routedk.evaluation.collector import BundleCollector
 from recbole_routedk.measure import peak_memory_mib, reset_peak_memory
 from recbole_routedk.model.bundle_generator import BundleGenerator, TrainingStage
 from recbole_routedk.progress import progress_bar
+from recbole_routedk.provenance import made_with
 from recbole_routedk.reuse import trained_alike
 from recbole_routedk.run_log import NoWriter
 from recbole_routedk.schedule import rate_factor
@@ -229,9 +229,10 @@ class BundleTrainer(Trainer):
         if not math.isfinite(loss):
             sessions = train_data.bundle_dataset.labelled_sessions
             names = ", ".join(sessions[i].session.session_id for i in index)
+            stage = self.model.training_stages()[self.progress.stage]
             raise UserError(
                 f"The training loss is {loss} in epoch {self.progress.epoch + 1}, in the batch of the "
-                f"sessions {names}. Lower learning_rate (now {self.config['learning_rate']}) or set "
+                f"sessions {names}. Lower {stage.rate_setting} (now {stage.learning_rate}) or set "
                 "clip_grad_norm; if it stays, look at these sessions."
             )
 
@@ -278,7 +279,7 @@ class BundleTrainer(Trainer):
             "extra_state": self.model.extra_state(),
             "training_data": self.model.dataset.fingerprint(),
             "fits": self.model.fits(),
-            "versions": {"torch": torch.__version__, "recbole": recbole.__version__},
+            "made_with": made_with(),
         }
         return Checkpoint(self.model.trainable_state(), record)
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from logging import getLogger
 from pathlib import Path
 from typing import Any
 
 from recbole_routedk.checkpoint import Checkpoint, load_checkpoint, remove_checkpoint, save_checkpoint
 from recbole_routedk.config import LATER
 from recbole_routedk.errors import UserError
+from recbole_routedk.provenance import made_with
 
 BEST, LAST = "best", "last"
 RESULT_FILE = "result.json"
@@ -64,6 +66,8 @@ class RunCheckpoints:
     def last(self) -> Checkpoint | None:
         """Return where a stopped run was, None where there is none.
 
+        One of other code or libraries counts for none: what it went on to would be taken for what this code trains.
+
         Raises:
             UserError: it had other settings or other training sessions.
         """
@@ -76,6 +80,9 @@ class RunCheckpoints:
                 f"The run in {self.folder} had other settings: {changed}. "
                 "Resume it with those, or give another --run_name."
             )
+        if last.record.get("made_with") != made_with():
+            getLogger().info(f"The run in {self.folder} was begun by other code or with other libraries")
+            return None
         return last
 
     def best(self, folder: Path | None = None) -> Checkpoint:

@@ -54,11 +54,12 @@ def toy_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def toy_models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The toy models under their names, each with a setting of its own."""
+    """The toy models under their names, each with a setting of its own, and quick to train."""
     folder = tmp_path / "properties" / "model"
     folder.mkdir(parents=True)
     for name, setting in {"Threshold": "start", "Counting": "fingers"}.items():
-        text = f"model_class: toy:{name}\n{setting}: 1\n"
+        quick = "train_batch_size: 4\nlearning_rate: 0.5\nepochs: 4\n" if name == "Threshold" else ""
+        text = f"model_class: toy:{name}\n{setting}: 1\n{quick}"
         (folder / f"{name}.yaml").write_text(text, encoding="utf-8")
     from recbole_routedk import plugins
 

@@ -316,6 +316,24 @@ def test_models_beside_do_not_choke_on_a_teacher_that_they_do_not_ask(toy_data: 
     assert asked.changed_model_settings() == {}
 
 
+def test_a_model_that_learns_otherwise_has_another_name(toy_data: Path) -> None:
+    changed = {"weight_decay": "0.1", "lr_scheduler": "constant", "student_dtype": "bfloat16", "lora_rank": "4"}
+    told = {"lora_rank": 4, "student_dtype": "bfloat16", "lr_scheduler": "constant", "weight_decay": 0.1}
+
+    assert routedk(toy_data, **changed).changed_model_settings() == told
+    assert next(iter(routedk(toy_data, **changed).changed_model_settings())) == "lora_rank"  # its own ones first
+    assert routedk(toy_data, seed="7", eval_batch_size="3", resume="True").changed_model_settings() == {}
+
+
+def test_settings_that_a_model_does_not_read_are_not_in_its_name(toy_data: Path) -> None:
+    given = {"epochs": "2", "weight_decay": "0.1", "student_dtype": "bfloat16"}
+    freq = Config("Freq", "toy", None, {"data_path": str(toy_data)}, given, ["RouteDK", "Freq"])
+    pog = Config("POG", "toy", None, {"data_path": str(toy_data)}, given, ["RouteDK", "POG"])
+
+    assert freq.changed_model_settings(trained=False) == {}
+    assert pog.changed_model_settings() == {"epochs": 2, "weight_decay": 0.1, "student_dtype": "bfloat16"}
+
+
 def test_the_run_folder_tells_what_was_asked_but_not_how(toy_data: Path) -> None:
     plain = routedk(toy_data, teacher="openai")
 

@@ -134,7 +134,7 @@ def test_the_objective_of_a_search_has_recboles_keys(toy_data: Path, toy_models:
 def test_an_output_folder_that_cannot_be_written_is_named(toy_data: Path) -> None:
     Path("taken").write_text("a file", encoding="utf-8")
 
-    with pytest.raises(UserError, match=r"run\.log: cannot be written .*set --output_dir"):
+    with pytest.raises(UserError, match=r"cannot be made \(.*give another --output_dir"):
         run(toy_data, output_dir="taken")
 
 

@@ -142,6 +142,21 @@ def test_resuming_a_finished_run_only_loads_it(toy_data: Path) -> None:
     assert torch.equal(resumed.model.weight, first.model.weight)
 
 
+def test_a_stopped_run_of_other_code_is_trained_anew(toy_data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stop(epoch: int, score: float) -> None:
+        if epoch == 1:
+            raise StopRun
+
+    with pytest.raises(StopRun):
+        Run(toy_data, Threshold, run_name="broken").fit(callback_fn=stop)
+    monkeypatch.setattr("recbole_routedk.training_state.made_with", lambda: {"digest": "another"})
+
+    resumed = Run(toy_data, Threshold, run_name="broken", resume=True)
+    resumed.fit()
+
+    assert sorted(resumed.trainer.train_loss_dict) == [1, 2, 3, 4]
+
+
 def test_a_run_with_other_settings_is_not_resumed(toy_data: Path) -> None:
     Run(toy_data, Threshold, run_name="mine").fit()
 

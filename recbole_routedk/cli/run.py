@@ -91,7 +91,7 @@ def _show(results: Sequence[Mapping[str, Any]], folders: bool = True) -> None:
         own = [each for each in results if each["dataset"] == dataset]
         print(leaderboard(summary_of(own, split=split), style="simple"))
         print()
-    if folders:
+    if folders and results:
         print("Run folders, each with settings, checkpoints, log and test predictions:")
         print(*(f"  {result['name']}: {result['run_folder']}" for result in results), sep="\n")
 

@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from recbole_routedk.config import Config, shared_setting
-from recbole_routedk.errors import UserError
+from recbole_routedk.errors import UserError, did_you_mean
 from recbole_routedk.registry import model_names
 
 PROPOSED = ("RouteDK",)
 SPLITS = ("test", "valid")
 _NAME = re.compile(r"[A-Za-z0-9_-]+")
+_PARTS: dict[str, type | tuple[type, ...]] = {"models": str, "datasets": str, "seeds": int, "proposed": str}
+_OF_THE_PLAN = {"benchmark", "dataset", "model", "seed"}
 _LAYOUT = (
     "benchmark is written as {models: [...], datasets: [...], seeds: [...], overrides: {...}, proposed: [...], "
     "name: leaderboard, split: test}"
@@ -96,13 +98,11 @@ def _runs(
 ) -> tuple[PlannedRun, ...]:
     asked = models or _listed(setting, "models") or given.shared("model")
     beside = [] if setting.get("models") else given.shared("baselines")
-    parsed = [parse_model(spec) for spec in dict.fromkeys([*asked, *beside])]
+    parsed = [parse_model(spec) for spec in _once([*asked, *beside])]
     names = tuple(name for name, _ in parsed)
     datasets = [dataset] if dataset is not None else _listed(setting, "datasets") or [None]
     seeds = [None] if "seed" in given.command_line else _listed(setting, "seeds") or [None]
-    overrides = setting.get("overrides") or {}
-    if not isinstance(overrides, dict):
-        raise UserError(f"benchmark: overrides is {overrides!r}; {_LAYOUT}")
+    overrides = _checked_overrides(setting.get("overrides") or {})
     runs = []
     for place in datasets:
         for name, own in parsed:
@@ -113,8 +113,10 @@ def _runs(
     return tuple(runs)
 
 
-def parse_model(spec: str) -> tuple[str, dict[str, str]]:
+def parse_model(spec: object) -> tuple[str, dict[str, str]]:
     """Split ``Name:key=value:key=value`` into the name and the settings; UserError where a part is no setting."""
+    if not isinstance(spec, str):
+        raise UserError(f"{spec!r} is no model; write Name or Name:key=value, without a space behind the colon")
     name, *parts = spec.strip().split(":")
     pairs = [part.partition("=") for part in parts]
     if not name or not all(key and equals for key, equals, _ in pairs):
@@ -124,9 +126,21 @@ def parse_model(spec: str) -> tuple[str, dict[str, str]]:
 
 def _listed(setting: Mapping[str, Any], key: str) -> list[Any]:
     value = setting.get(key)
-    if value is not None and not isinstance(value, list):
-        raise UserError(f"benchmark: {key} is {value!r}, not a list; {_LAYOUT}")
-    return list(value or ())
+    if key not in setting:
+        return []
+    if not isinstance(value, list) or not value:
+        raise UserError(f"benchmark: {key} is {value!r}, not a list of at least one; {_LAYOUT}")
+    wrong = [each for each in value if not isinstance(each, _PARTS.get(key, object)) or isinstance(each, bool)]
+    if wrong:
+        raise UserError(f"benchmark: {key} is {value!r}, and {wrong[0]!r} is none of {key}; {_LAYOUT}")
+    twice = [each for place, each in enumerate(value) if each in value[:place]]
+    if twice:
+        raise UserError(f"benchmark: {key} is {value!r}, and {twice[0]!r} is in it twice; leave one out")
+    return list(value)
+
+
+def _once(specs: Sequence[Any]) -> list[Any]:
+    return [spec for place, spec in enumerate(specs) if spec not in specs[:place]]
 
 
 def _board(setting: Mapping[str, Any]) -> Board:
@@ -135,7 +149,28 @@ def _board(setting: Mapping[str, Any]) -> Board:
         raise UserError(f"benchmark: split is {split!r}, not {' or '.join(SPLITS)}; {_LAYOUT}")
     if not _NAME.fullmatch(name):
         raise UserError(f"benchmark: name is {name!r}, not letters, digits, - and _; {_LAYOUT}")
-    return Board(tuple(_listed(setting, "proposed") or PROPOSED), name, split)
+    proposed = _listed(setting, "proposed")
+    for model in proposed:
+        if model not in model_names():
+            told = did_you_mean(model, model_names())
+            raise UserError(f"benchmark: proposed is {proposed!r}, and no model is named {model!r}.{told}")
+    return Board(tuple(proposed) or PROPOSED, name, split)
+
+
+def _checked_overrides(overrides: object) -> Mapping[str, Any]:
+    if not isinstance(overrides, dict) or not all(isinstance(key, str) for key in overrides):
+        raise UserError(f"benchmark: overrides is {overrides!r}, not settings by their names; {_LAYOUT}")
+    known = set(model_names())
+    for model, own in overrides.items():
+        if model in known and own is not None and not isinstance(own, dict):
+            raise UserError(
+                f"benchmark: overrides of {model} is {own!r}, not settings by their names; "
+                f"write {model}: {{key: value}}"
+            )
+        of_plan = _OF_THE_PLAN & (own.keys() if model in known and own else {model})
+        if of_plan:
+            raise UserError(f"benchmark: overrides has {', '.join(sorted(of_plan))}, which the benchmark itself says")
+    return overrides
 
 
 def _overrides(overrides: Mapping[str, Any], model: str) -> dict[str, Any]:

@@ -9,18 +9,14 @@ from logging import getLogger
 from pathlib import Path
 from typing import Any
 
-from recbole_routedk.checkpoint import read_json, remove_checkpoint
 from recbole_routedk.comparison.files import write_leaderboard
+from recbole_routedk.comparison.finished import finished_run
 from recbole_routedk.comparison.plan import Given, PlannedRun, make_plan
-from recbole_routedk.comparison.summary import RESULT_OF
 from recbole_routedk.config import Config
-from recbole_routedk.data.dataset import BundleDataset
 from recbole_routedk.distributed import from_first, is_first, together
 from recbole_routedk.errors import UserError
-from recbole_routedk.provenance import code, library_versions
-from recbole_routedk.quick_start import RESULT_FILE, SESSIONS_FILES, data_fingerprints, run_recbole_routedk
-from recbole_routedk.saved_run import CONFIG_FILE
-from recbole_routedk.trainer import LAST
+from recbole_routedk.quick_start import run_recbole_routedk
+from recbole_routedk.run_lock import make_folder
 
 
 class SomeFailed(UserError):
@@ -54,9 +50,14 @@ def compare_models(
     runs = [(run, run.config()) for run in plan.runs]
     folders = [config.run_folder for _, config in runs]
     if len(set(folders)) < len(folders):
+        twice = next(folder for place, folder in enumerate(folders) if folder in folders[:place])
         raise UserError(
-            "--run_name and --checkpoint_dir would put several models into one folder; leave out --run_name"
+            f"two of the runs would share the folder {twice}: leave out --run_name, and name each model, with the same "
+            "settings, and each seed once"
         )
+    if is_first():
+        for folder in {leaderboard_folder(config) for _, config in runs}:
+            make_folder(folder)
     # The cheap ones first: the peak memory of a process never falls again on some systems.
     runs.sort(key=lambda run: bool(run[1].model_class.gradient_trained))
     split = plan.board.split
@@ -65,7 +66,7 @@ def compare_models(
     failed: dict[str, str] = {}
     for run, config in runs:
         try:
-            finished: dict[str, Any] | None = from_first(partial(_taken_up, config, split))
+            finished: dict[str, Any] | None = from_first(partial(finished_run, config, split))
             results.append(finished or _run(run, split))
         except Exception as error:  # whatever it is: the other runs take hours, and it is told at the end
             if len(runs) == 1 or together():  # of several processes, the others are still within the run that failed
@@ -93,45 +94,11 @@ def _others(runs: Sequence[PlannedRun], asked: Sequence[Path], split: str) -> li
     for run in runs:
         with suppress(UserError):  # of a run that nobody asked for, such as data that are not here
             config = run.config()
-            if config.run_folder not in asked and (result := _finished(config, split)):
+            if config.run_folder not in asked and (result := finished_run(config, split)):
                 found.append(result)
     if found:
         getLogger().info(f"On the board beside what is asked for: {len(found)} runs of the benchmark, finished before")
     return found
-
-
-def _taken_up(config: Config, split: str) -> dict[str, Any] | None:
-    """The result of a finished run; what other code or other libraries trained is removed, and not resumed.
-
-    Its weights would be measured as if this code had trained them.
-    """
-    path = config.run_folder / RESULT_FILE
-    if config["resume"] and path.is_file() and not _made_alike(read_json(path)):
-        remove_checkpoint(config.run_folder, LAST)
-    return _finished(config, split)
-
-
-def _finished(config: Config, split: str) -> dict[str, Any] | None:
-    """With ``resume``, the result of a run that these settings, code and libraries have finished on this data.
-
-    One that answered no session of the split is not finished.
-    """
-    path = config.run_folder / RESULT_FILE
-    if not config["resume"] or not path.is_file() or not (config.run_folder / SESSIONS_FILES[split]).is_file():
-        return None
-    result = read_json(path)
-    if not _made_alike(result) or not result[RESULT_OF[split]]:
-        return None
-    # A run name of the user's own says nothing about settings; whoever resumes is told what differs.
-    saved = read_json(config.run_folder / CONFIG_FILE)["settings"]
-    same = config.computing(saved) == config.computing(config.plain()["settings"])
-    # Last, because it reads the data set.
-    return result if same and result.get("data") == data_fingerprints(BundleDataset(config).build()) else None
-
-
-def _made_alike(result: Mapping[str, Any]) -> bool:
-    digest = result.get("code", {}).get("digest")
-    return bool(digest == code()["digest"] and result.get("libraries") == library_versions())
 
 
 def leaderboard_folder(config: Config) -> Path:

@@ -104,11 +104,13 @@ def summarise(
     datasets = {str(result["dataset"]) for result in results}
     if len(datasets) > 1:
         raise ValueError(f"one summary holds one data set, not {sorted(datasets)}")
-    by_name: dict[str, list[int]] = {}
+    # A model that was run twice with a seed answered alike: it is one run, not a spread of none.
+    by_name: dict[str, dict[int, int]] = {}
     for place, result in enumerate(results):
-        by_name.setdefault(result["name"], []).append(place)
+        by_name.setdefault(result["name"], {})[int(result.get("seed", 0))] = place
     rows = [
-        _row([results[place] for place in own], [sessions[place] for place in own], split) for own in by_name.values()
+        _row([results[place] for place in own.values()], [sessions[place] for place in own.values()], split)
+        for own in by_name.values()
     ]
     rows.sort(key=lambda row: -row.metrics[RANKED_BY].mean if RANKED_BY in row.metrics else 1.0)
     baseline = next((row.name for row in rows if row.model not in {*proposed, *REFERENCES}), None)
@@ -136,7 +138,8 @@ def differences_to(rows: Sequence[Row], name: str) -> dict[str, dict[str, Tested
 
 def _row(results: Sequence[Result], sessions: Sequence[SessionScores], split: str) -> Row:
     first, scores = results[0], [result[RESULT_OF[split]] for result in results]
-    metrics = {key: Spread.of([each[key] for each in scores]) for key in scores[0]}
+    # Runs may have reported other metrics: a mean is one over all seeds.
+    metrics = {key: Spread.of([each[key] for each in scores]) for key in scores[0] if all(key in own for own in scores)}
     scored = [result["best_valid_score"] for result in results if result.get("best_valid_score") is not None]
     costs = {
         key: fmean(values) for key in COSTS if (values := [own[key] for own in results if own.get(key) is not None])

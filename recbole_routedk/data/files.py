@@ -62,7 +62,7 @@ def write_texts(texts: Mapping[Path, str], unfinished: Path | None = None) -> No
         for folder in {path.parent for path in texts}:
             _sync_folder(folder)
         if unfinished is not None:
-            unfinished.unlink()
+            unfinished.unlink(missing_ok=True)
     except OSError as error:
         # Writing to a full disk names no file; the files of one call lie together.
         raise fault(Path(error.filename or next(iter(texts))), None, f"cannot be written ({error.strerror})") from None

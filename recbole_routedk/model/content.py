@@ -87,6 +87,10 @@ class TfidfContent:
         return _unit(np.asarray(self._pipeline.transform(list(titles)), dtype=np.float32))
 
 
+REMEMBERED_TITLES = 32_768
+"""Titles whose vectors are kept, the latest: about 75 MB of the embedded student's."""
+
+
 class StudentContent:
     """The mean over a title's tokens of the frozen student's last hidden states."""
 
@@ -101,7 +105,7 @@ class StudentContent:
         self.width = int(loaded.model.config.hidden_size)
 
     def vectors(self, titles: Sequence[str]) -> Vectors:
-        """Return hidden states; each title is read once in the life of this object."""
+        """Return hidden states; the latest ``REMEMBERED_TITLES`` titles are not read again."""
         unread = sorted(set(titles) - set(self._known), key=lambda title: (len(title), title))
         with progress_bar(len(unread), "Student reads titles", "title") as bar:
             for start in range(0, len(unread), _STUDENT_BATCH):
@@ -110,7 +114,11 @@ class StudentContent:
                 bar.update(len(batch))
         if not titles:
             return np.zeros((0, self.width), dtype=np.float32)
-        return np.stack([self._known[title] for title in titles])
+        vectors = np.stack([self._known[title] for title in titles])
+        # A stream of sessions may have no end.
+        for title in list(self._known)[: max(0, len(self._known) - REMEMBERED_TITLES)]:
+            del self._known[title]
+        return vectors
 
     @torch.no_grad()
     def _read(self, titles: Sequence[str]) -> Vectors:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from itertools import islice
+from threading import Lock
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
 
 BATCHES_A_WINDOW = 4
 """Batches that are sorted by length together, and written together."""
+
+# The gates of a batch lie in the model, and which titles are passing in the encoder: neither knows of two threads.
+_TURN = Lock()
 
 Value = TypeVar("Value")
 
@@ -63,7 +67,7 @@ class WindowAnswerer:
     """Answers one window of sessions after the other with one model.
 
     What the model fits anew after it was loaded, it fits at the first window; the titles of later ones are forgotten
-    after them, so that memory does not grow with the stream.
+    after them, so that memory does not grow with the stream. Threads wait for each other's windows.
     """
 
     def __init__(self, model: BundleGenerator, batch_size: int, intents: bool = False) -> None:
@@ -80,6 +84,10 @@ class WindowAnswerer:
 
     def answer(self, sessions: Sequence[Session]) -> list[SessionBundles]:
         """Answer each session, in order."""
+        with _TURN:
+            return self._answered(sessions)
+
+    def _answered(self, sessions: Sequence[Session]) -> list[SessionBundles]:
         with torch.no_grad(), progress_shown(False), SentenceEncoder.passing() if self._fitted else nullcontext():
             generations = self._generations(sessions)
             named: list[tuple[str, ...]] = [()] * len(sessions)

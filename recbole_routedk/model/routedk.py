@@ -82,6 +82,7 @@ class RouteDK(StudentModel):
             config["router_learning_rate"],
             share=config["router_share"],
             settings=_AFTER_EXPERTS,
+            rate_setting="router_learning_rate",
         )
         return (experts, router)
 

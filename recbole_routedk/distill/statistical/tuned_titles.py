@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from recbole_routedk.checkpoint import write_tensors
-from recbole_routedk.distill.encoder import ENCODER_PIP_NAME
+from recbole_routedk.distill.encoder import encoder_version
 from recbole_routedk.distill.knowledge import Floats
 from recbole_routedk.distill.statistical import title_head
 from recbole_routedk.distill.statistical.pairs import Flags, Ints, PairTable
@@ -122,7 +122,7 @@ class TunedTitles:
     def _file(self, labelled: LabelledPairs, fold: int | None) -> Path | None:
         if self._store is None:
             return None
-        table, settings = labelled.table, (ENCODER_PIP_NAME, _method(), asdict(self._tuning), self._seed, fold)
+        table, settings = labelled.table, (encoder_version(), _method(), asdict(self._tuning), self._seed, fold)
         labels = (labelled.together.tolist(), labelled.folds.tolist(), table.lengths().tolist())
         digest = hashlib.sha256(json.dumps([settings, table.titles, labels]).encode()).hexdigest()
         return self._store / f"tuned-{digest[:16]}.safetensors"

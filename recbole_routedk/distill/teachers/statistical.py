@@ -14,7 +14,7 @@ import numpy as np
 
 from recbole_routedk.data.session import LabelledSession
 from recbole_routedk.distill import statistical
-from recbole_routedk.distill.encoder import ENCODER_PIP_NAME
+from recbole_routedk.distill.encoder import encoder_version
 from recbole_routedk.distill.knowledge import Thought
 from recbole_routedk.distill.statistical.review import causes, proposed_rules
 from recbole_routedk.distill.statistical.teacher import StatisticalTeacher, fitted_teacher
@@ -49,7 +49,7 @@ class StatisticalCompletion:
         content = [(astuple(own.session), [sorted(b) for b in own.bundles], own.intents) for own in self._train]
         text = json.dumps([_method(), self._seed, content])
         revision = hashlib.sha256(text.encode()).hexdigest()[:16]
-        return Identity("statistical", ENCODER_PIP_NAME, revision)
+        return Identity("statistical", encoder_version(), revision)
 
     def complete(self, requests: Iterable[Request]) -> Iterator[Response]:
         """Yield a response a request, in order, read in chunks."""

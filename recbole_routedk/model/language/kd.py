@@ -18,16 +18,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from recbole_routedk.distill.knowledge import FORMATS
-from recbole_routedk.errors import UserError
-from recbole_routedk.model.language.lessons import THOUGHT_SOURCES, Lesson, lessons_of
+from recbole_routedk.model.language.lessons import Lesson, lessons_of
 from recbole_routedk.model.language.student_model import StudentModel
-
-_SOURCES = {
-    "icl": ("teacher", "retrieved", "written"),
-    "sft": ("teacher", "target"),
-    "icl+sft": THOUGHT_SOURCES,
-}
-"""What ``thought_source`` may be: a frozen student learns no target, and ``sft`` has thoughts as a target anyway."""
 
 
 class KD(StudentModel):
@@ -36,12 +28,8 @@ class KD(StudentModel):
     named_settings = ("knowledge_format", "knowledge_use")
 
     def __init__(self, config: Any, dataset: Any) -> None:
-        use, source = config["knowledge_use"], config["thought_source"]
-        if source not in _SOURCES[use]:
-            raise UserError(
-                f"thought_source: {source} does not go with knowledge_use={use}; take one of {', '.join(_SOURCES[use])}"
-            )
-        asked, *others = _lessons(config["knowledge_format"], use, source)
+        use = config["knowledge_use"]
+        asked, *others = _lessons(config["knowledge_format"], use, config["thought_source"])
         learnt = () if use == "icl" else (asked, *others)
         super().__init__(config, dataset, {"student": learnt}, asked, config["lora_rank"])
         if use == "icl":

@@ -29,12 +29,10 @@ class Reader:
     def __init__(self, config: Any, train: Sequence[LabelledSession], learnt: Iterable[Lesson], asked: Lesson) -> None:
         """``learnt`` are the lessons of training sessions, ``asked`` is how other sessions are answered."""
         needed = {each for lesson in learnt for each in lesson.needs}
-        trained = [each for each in FORMATS if each in needed]
-        read = [each for each in FORMATS if each in asked.reads]
+        self._learnt: list[Format] = [each for each in FORMATS if each in needed]
+        self._asked: list[Format] = [each for each in FORMATS if each in asked.reads]
         self._train = train
-        self._training_source = _source(config, train, trained)
-        shared = set(read) <= set(trained) and ("thoughts" in read or "thoughts" not in trained)
-        self._source = self._training_source if read and shared else _source(config, train, read)
+        self._source = _source(config, train, [each for each in FORMATS if each in {*self._learnt, *self._asked}])
         self._training_similar = "similar" in needed
         self._similar: SimilarSessions | None = None
         if self._training_similar or "similar" in asked.reads:
@@ -45,8 +43,9 @@ class Reader:
     def for_training(self) -> list[Example]:
         """Return an example for each training session; what is known about one is known without its own label."""
         known = [SessionKnowledge()] * len(self._train)
-        if self._training_source:
-            known = from_first(self._training_source.for_training)
+        if self._source and self._learnt:
+            source = self._source
+            known = from_first(lambda: source.for_training(self._learnt))
         similar = [""] * len(self._train)
         if self._similar and self._training_similar:
             similar = self._similar.for_training()
@@ -57,7 +56,9 @@ class Reader:
         """Return an example without bundles for each session."""
         unread = [session for session in dict.fromkeys(sessions) if session not in self._read]
         if unread:
-            known = self._source.for_sessions(unread) if self._source else [SessionKnowledge()] * len(unread)
+            known = [SessionKnowledge()] * len(unread)
+            if self._source and self._asked:
+                known = self._source.for_sessions(unread, self._asked)
             similar = self._similar.for_sessions(unread) if self._similar else [""] * len(unread)
             for session, each, line in zip(unread, known, similar, strict=True):
                 self._read[session] = Example(session, each, similar=line)
@@ -72,21 +73,18 @@ class Reader:
 
         One store has one writer, and nothing is paid for twice.
         """
-        if self._source is not None and self._source.keeps_answers:
+        if self._source is not None and self._asked and self._source.keeps_answers:
             unread = [session for session in dict.fromkeys(sessions) if session not in self._read]
             self._remembered += len(unread)
             self._read |= zip(unread, from_first(lambda: self.for_sessions(unread)), strict=True)
 
     def dollars(self) -> float | None:
         """What the teacher's answers so far cost; None where a price is not known."""
-        sources = {id(each): each for each in (self._training_source, self._source) if each is not None}
-        costs = [each.dollars() for each in sources.values()]
-        return None if None in costs else sum(cost for cost in costs if cost is not None)
+        return self._source.dollars() if self._source is not None else 0.0
 
     def general(self) -> dict[str, list[dict[str, Any]]]:
         """Return the patterns and rules of all training sessions, as they hold for sessions without labels."""
-        source = self._training_source or self._source
-        patterns, rules = (source.patterns(), source.rules()) if source else ((), ())
+        patterns, rules = (self._source.patterns(), self._source.rules()) if self._source else ((), ())
         return {"patterns": [asdict(each) for each in patterns], "rules": [asdict(each) for each in rules]}
 
 

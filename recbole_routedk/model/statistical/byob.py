@@ -81,7 +81,13 @@ class BYOB(BundleGenerator):
         config = self.config
         patience = (config["eval_step"], config["stopping_step"])
         stages = (
-            TrainingStage(_IMITATION, config["imitation_epochs"], config["imitation_learning_rate"], *patience),
+            TrainingStage(
+                _IMITATION,
+                config["imitation_epochs"],
+                config["imitation_learning_rate"],
+                *patience,
+                rate_setting="imitation_learning_rate",
+            ),
             TrainingStage(_REINFORCEMENT, config["epochs"], config["learning_rate"], *patience),
         )
         return tuple(stage for stage in stages if stage.epochs)

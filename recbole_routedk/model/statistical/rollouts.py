@@ -91,7 +91,7 @@ def played_steps(played: Played, gold: Tensor, lengths: Sequence[int], dense: bo
     current, free, closed, action, log_then, value, alive = _stacked(played.steps)
     owners = torch.stack(played.owners, 2)  # [B, R, T, n]
     of_step = gold[:, None, None].expand(*owners.shape[:3], *gold.shape[1:])
-    scores = torch.zeros(alive.shape)
+    scores = torch.zeros_like(value)
     scores[alive] = answer_scores(owners[alive], of_step[alive])
     if dense:
         rewards = torch.diff(scores, prepend=torch.zeros_like(scores[..., :1]), dim=-1)

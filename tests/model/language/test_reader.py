@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import pytest
 from small_store import small_split
 
 from recbole_routedk.distill.knowledge import SessionKnowledge
+from recbole_routedk.distill.teachers.protocol import Request, Response
+from recbole_routedk.distill.teachers.statistical import StatisticalCompletion
 from recbole_routedk.model.language.lessons import Lesson
 from recbole_routedk.model.language.reader import Reader
 
@@ -44,6 +48,26 @@ def test_what_is_read_in_training_is_read_at_inference(view: tuple[Any, ...]) ->
     told = reader.general()
     assert told["rules"]
     assert bool(told["patterns"]) == ("patterns" in view)
+
+
+def test_rules_that_are_learnt_and_read_are_asked_for_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    answer = StatisticalCompletion.complete
+
+    def counted(self: StatisticalCompletion, requests: Iterable[Request]) -> Iterator[Response]:
+        listed = list(requests)
+        asked.extend(request.task.value for request in listed)
+        return answer(self, listed)
+
+    monkeypatch.setattr(StatisticalCompletion, "complete", counted)
+    reader = Reader(SETTINGS, TRAIN, [Lesson(("rules",)), Lesson(("thoughts",))], Lesson(("rules",)))
+    reader.for_training()
+    once = Counter(asked)
+
+    reader.for_sessions(UNSEEN)
+
+    assert once["rules"] > 0
+    assert Counter(asked) == once  # nothing is asked about a test session whose thought nobody reads
 
 
 def test_similar_sessions_need_no_teacher() -> None:
