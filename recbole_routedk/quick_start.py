@@ -147,7 +147,10 @@ def _build(
     splits = dataset.build()
     for name, split in zip(config["benchmark_filename"], splits, strict=True):
         if not split.labelled_sessions:
-            raise UserError(f"{config['data_path']}: the {name} split has no session")
+            raise UserError(
+                f"{config['data_path']}: the {name} split has no session; a run needs one in each, so convert the data "
+                'anew with another split.json or "split", or without any for a split by seed'
+            )
     train, valid, test = splits
     train_data = BundleDataLoader(config, train, shuffle=config["shuffle"])
     valid_data, test_data = BundleDataLoader(config, valid), BundleDataLoader(config, test)

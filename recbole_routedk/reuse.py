@@ -21,13 +21,14 @@ _REPORTING = frozenset({"eval_batch_size", "metrics", "test_on"})
 """No weight depends on them."""
 
 
-def trained_alike(config: Any, model: BundleGenerator) -> Checkpoint | None:
+def trained_alike(config: Any, model: BundleGenerator, chosen_on: str | None) -> Checkpoint | None:
     """Return a checkpoint that training of ``model`` goes on from, as after a finished stage; None if there is none.
 
     It is looked for among the finished runs of the same model, by the same code, seed and training sessions: first
     one that differs only in ``model.answering_settings``, else one with the same settings in the first stages
     (``TrainingStage.settings`` are those that only one stage reads). A stage that chose among epochs did so by its own
-    answers on the valid split: it is taken over only where these would be the same.
+    answers on the valid split, of which ``chosen_on`` is the fingerprint: it is taken over only where these would be
+    the same.
     """
     if not model.gradient_trained:
         return None
@@ -37,8 +38,8 @@ def trained_alike(config: Any, model: BundleGenerator) -> Checkpoint | None:
         changed = _changed(config, folder)
         if stage := _first_stage(model, changed):
             found.append((-stage, folder.name, folder, bool(changed)))
-    for stage, _, folder, answers_otherwise in sorted(found):
-        checkpoint = _begun(model, folder, -stage, answers_otherwise)
+    for stage, _, folder, otherwise in sorted(found):
+        checkpoint = _begun(model, folder, -stage, None if otherwise else chosen_on)
         if checkpoint is not None:
             return checkpoint
     return None
@@ -75,11 +76,12 @@ def _first_stage(model: BundleGenerator, changed: set[str]) -> int:
     return left
 
 
-def _begun(model: BundleGenerator, folder: Path, stage: int, answers_otherwise: bool) -> Checkpoint | None:
+def _begun(model: BundleGenerator, folder: Path, stage: int, chosen_on: str | None) -> Checkpoint | None:
     best, reached = load_checkpoint(folder, BEST), Progress(**read_json(folder / f"{LAST}.json")["progress"])
     own, names = model.trainable_state(), _trained_before(model, stage)
     fits = all(name in best.tensors and best.tensors[name].shape == own[name].shape for name in names)
-    if not fits or len(reached.stage_seconds) < stage or (answers_otherwise and _chose(reached, stage)):
+    chosen_otherwise = chosen_on is None or best.record.get("chosen_on") != chosen_on
+    if not fits or len(reached.stage_seconds) < stage or (chosen_otherwise and _chose(reached, stage)):
         return None
     tensors: dict[str, Tensor] = own | {name: best.tensors[name] for name in names}
     progress = Progress(

@@ -116,6 +116,7 @@ class BundleTrainer(Trainer):
         self._callback = callback_fn
         reset_peak_memory(self.device)
         self._started = time.perf_counter()
+        self._chosen_on = valid_data.bundle_dataset.fingerprint() if valid_data else None
         self.eval_collector.data_collect(train_data)
         resumed = from_first(self._checkpoints.last) if saved and self.config["resume"] else None
         if saved and self.config["resume"] and resumed is None:
@@ -128,7 +129,7 @@ class BundleTrainer(Trainer):
             if self._saved and resumed is None:
                 self._checkpoints.clear()
             if saved and resumed is None and self.config["reuse"]:
-                resumed = from_first(lambda: trained_alike(self.config, self.model))
+                resumed = from_first(lambda: trained_alike(self.config, self.model, self._chosen_on))
             self._where_learnt(lambda: self.model.prepare(train_data.bundle_dataset.labelled_sessions))
             with closing(self._open_tensorboard()) as self.tensorboard:
                 self._learn(train_data, valid_data, resumed)
@@ -278,6 +279,7 @@ class BundleTrainer(Trainer):
             "progress": asdict(self.progress),
             "extra_state": self.model.extra_state(),
             "training_data": self.model.dataset.fingerprint(),
+            "chosen_on": self._chosen_on,
             "fits": self.model.fits(),
             "made_with": made_with(),
         }

@@ -6,7 +6,7 @@ import argparse
 import re
 from pathlib import Path
 
-from recbole_routedk.data.atomic import ITEM_FIELDS, check_item_fields, write_atomic
+from recbole_routedk.data.atomic import ITEM_FIELDS, SPLITS, check_item_fields, write_atomic
 from recbole_routedk.data.files import json_text
 from recbole_routedk.data.from_jsonl import read_jsonl
 from recbole_routedk.data.public import read_public
@@ -66,5 +66,7 @@ def main(args: argparse.Namespace) -> int:
     splits, report = (read_jsonl if source.is_file() else read_public)(source, args.seed, fields)
     folder = target / name
     write_atomic(folder, name, splits, {"conversion.json": json_text(report.as_dict())})
-    print(*report.lines(), f"Written to {folder}", sep="\n")
+    empty = [name for name in SPLITS if not splits.split(name)]
+    lacking = f"No session in {', '.join(empty)}: a run on these data needs one in each of {', '.join(SPLITS)}"
+    print(*report.lines(), *([lacking] if empty else []), f"Written to {folder}", sep="\n")
     return 0

@@ -72,7 +72,7 @@ def compare_models(
             if len(runs) == 1 or together():  # of several processes, the others are still within the run that failed
                 raise
             getLogger().error(f"{run.model} failed: {error}", exc_info=not isinstance(error, UserError))
-            failed[config.run_folder.name] = str(error) or type(error).__name__
+            failed[f"{config['dataset']}/{run.model}/{config.run_folder.name}"] = str(error) or type(error).__name__
             continue
         # After every run, so that a kill takes no other's result with it.
         own = [each for each in (*results, *beside) if each["dataset"] == config["dataset"]]

@@ -37,7 +37,7 @@ def read_jsonl(path: Path, seed: int = 42, item_fields: Sequence[str] = ()) -> t
             raise fault(path, number, str(error)) from None
         name = labelled.session.session_id
         if name in sessions:
-            raise fault(path, number, f"session {name!r} is given a second time; give it another session_id")
+            raise fault(path, number, _second(name, value))
         _check_items(path, number, labelled, items)
         sessions[name] = labelled, split
     kept = {name: own for name, own in sessions.items() if own[0].bundles}
@@ -74,6 +74,12 @@ def _lines(path: Path, item_fields: Sequence[str]) -> Iterator[tuple[int, Any, P
         raise fault(path, None, f"cannot be read ({error.strerror})") from None
 
 
+def _second(name: str, value: Any) -> str:
+    if isinstance(value, Mapping) and value.get("session_id") is not None:
+        return f"session {name!r} is given a second time; give it another session_id"
+    return f"has no session_id and would be named {name!r}, which is another session's; give it one"
+
+
 def _labelled(value: Any, plain: PlainSession, place: str, report: ConversionReport) -> LabelledSession:
     for _ in range(plain.repeated):
         report.count(Reason.REPEATED_ITEM, place)
@@ -90,7 +96,8 @@ def _labelled(value: Any, plain: PlainSession, place: str, report: ConversionRep
 
 
 def _split_of(value: Any) -> str:
-    split = value.get("split", _NO_SPLIT) if isinstance(value, Mapping) else _NO_SPLIT
+    split = value.get("split") if isinstance(value, Mapping) else None
+    split = _NO_SPLIT if split is None else split
     if split not in (*SPLITS, _NO_SPLIT):
         raise BadSessionError(f'"split" has to be one of {", ".join(SPLITS)}, not {split!r:.60}')
     return str(split)

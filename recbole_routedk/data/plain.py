@@ -30,10 +30,12 @@ class PlainSession:
     """A session as it was given.
 
     ``places`` says for each given item where it stands in the session: an item that is given twice has one place.
+    ``numbers`` are the item ids that were given as numbers.
     """
 
     session: Session
     places: tuple[int, ...]
+    numbers: frozenset[int] = frozenset()
 
     @property
     def repeated(self) -> int:
@@ -64,7 +66,9 @@ def plain_session(value: object, default_id: str, item_fields: Sequence[str] = (
             items.append(item)
         places.append(known[item.item_id])
     name = default_id if session_id is None else _identifier(session_id, "session_id")
-    return PlainSession(Session(name, tuple(items)), tuple(places))
+    ids = [entry.get("item_id") for entry in given if isinstance(entry, Mapping)]
+    numbers = frozenset(each for each in ids if type(each) is int)
+    return PlainSession(Session(name, tuple(items)), tuple(places), numbers)
 
 
 def plain_bundles(value: Mapping[str, Any], plain: PlainSession) -> list[tuple[Bundle, str]]:
@@ -76,7 +80,7 @@ def plain_bundles(value: Mapping[str, Any], plain: PlainSession) -> list[tuple[B
         raise BadSessionError(f"has {len(bundles)} bundles and {len(intents)} intents")
     ids = _named_places(plain.session)
     return [
-        (_bundle(bundle, plain.places, ids), _text(intent, "an intent"))
+        (_bundle(bundle, plain, ids), "" if intent is None else _text(intent, "an intent"))
         for bundle, intent in zip(bundles, intents or [""] * len(bundles), strict=True)
     ]
 
@@ -94,7 +98,7 @@ def _item(entry: object, number: int, item_fields: Sequence[str]) -> Item:
         paths = entry.get("categories") or []
         if not isinstance(paths, list | tuple):
             raise BadSessionError(f"the categories of item {number} have to be a list of texts")
-        categories = tuple(_text(path, f"a category of item {number}") for path in paths)
+        categories = tuple(_text(path, f"a category of item {number}") for path in paths if path is not None)
     else:
         title, item_id, categories = _text(entry, f"item {number}"), None, ()
     further = entry if isinstance(entry, Mapping) else {}
@@ -133,17 +137,24 @@ def _named_places(session: Session) -> dict[str, int]:
     return by_title | {item.item_id: place for place, item in enumerate(session.items)}
 
 
-def _bundle(bundle: object, places: Sequence[int], ids: Mapping[str, int]) -> Bundle:
+def _bundle(bundle: object, plain: PlainSession, ids: Mapping[str, int]) -> Bundle:
     if not isinstance(bundle, list):
         raise BadSessionError("a bundle has to be a list of 0-based places, of item ids or of titles")
-    members: list[int] = []
-    for member in bundle:
-        if type(member) is int and 0 <= member < len(places):
-            members.append(places[member])
-        elif isinstance(member, str) and member in ids:
-            members.append(ids[member])
-        else:
-            raise BadSessionError(
-                f"the bundle member {member!r:.60} is no place below {len(places)}, no item id and no title"
-            )
-    return frozenset(members)
+    return frozenset(_member(member, plain, ids) for member in bundle)
+
+
+def _member(member: object, plain: PlainSession, ids: Mapping[str, int]) -> int:
+    """The position that a bundle names: a number is a place, or the id of an item that was given as a number."""
+    places = plain.places
+    place = places[member] if type(member) is int and 0 <= member < len(places) else None
+    by_id = ids.get(str(member)) if type(member) is int and member in plain.numbers else None
+    if place is not None and by_id is not None and place != by_id:
+        raise BadSessionError(
+            f"the bundle member {member} is a place and, for another item, an item id; write ids as text, in quotes"
+        )
+    named = ids.get(member) if isinstance(member, str) else place if by_id is None else by_id
+    if named is None:
+        raise BadSessionError(
+            f"the bundle member {member!r:.60} is no place below {len(places)}, no item id and no title"
+        )
+    return named

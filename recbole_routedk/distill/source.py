@@ -2,8 +2,8 @@
 
 Whoever the teacher is, the way is the same: a format makes requests, the teacher answers in JSON, the answers are
 parsed, checked and counted. What is known about a training session rests on no label of its own, unless gold is
-shown (``thought_gold``) or thoughts are checked against it (``thought_check``). Labels of other sessions never
-get here.
+shown (``thought_gold``) or thoughts are checked against it (``thought_check``), and but for one weak way within the
+embedded teacher (``AffinityModel``). Labels of valid and test sessions never get here.
 """
 
 from __future__ import annotations

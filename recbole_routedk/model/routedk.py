@@ -6,6 +6,10 @@ trains the router through them, on the view that is read at inference. ``predict
 routes, adds the knowledge, and answers by consensus over samples, in which groupings drawn from the teacher's
 affinities have votes too (``StudentModel.advice``; the paper does not state its inference-time enhancement).
 
+Of the teacher's rules a prompt names those that speak about pairs of its session. Rules of all bundles, which the
+paper's context has too, are in ``knowledge.json`` alone: being the same in every prompt they tell no session from
+another, and where no rule speaks about a session the view says the two that always hold.
+
 ``fusion`` chooses the ablation: ``routed`` (RouteDK), ``uniform`` (all experts, equal weights), ``base``,
 ``pattern``, ``rule`` or ``thought`` (that one of the experts answers, alone and on its own view). All train the same
 experts. The ablation without experts, one LoRA of the same total rank on all views, is the model ``NaiveDK``.

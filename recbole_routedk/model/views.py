@@ -121,7 +121,7 @@ def _rule_parts(matches: Sequence[RuleMatch]) -> list[Part]:
     for match in matches:
         rule = match.rule
         # The rule's full sentence costs six times the tokens and says no more than its sides and confidence.
-        sides = "+".join(dict.fromkeys(map(_short, (rule.left, rule.right)))) or _short(rule.text)
+        sides = "+".join(dict.fromkeys(map(_short, (rule.left, rule.right))))
         parts += [f" {sides}={_digit(rule.confidence)}", *(match.pairs[0] if match.pairs else ()), ";"]
     return parts if matches else ["Rules: at least two items, one intent;"]
 

@@ -79,11 +79,25 @@ def test_a_model_that_fails_takes_no_other_with_it(
     monkeypatch.setattr("toy.Counting", Failing)
     given = QUICK | {"data_path": str(toy_data), "baselines": []}
 
-    with pytest.raises(SomeFailed, match=r"1 of 2 runs failed.*\n  Counting-seed2020-.*: out of fingers") as error:
+    with pytest.raises(SomeFailed, match=r"1 of 2 runs failed.*\n  toy/Counting/Counting-seed2020-.*: out of fingers") as error:
         compare_models(["Counting", "Threshold"], "toy", config_dict=given)
 
     assert [result["name"] for result in error.value.results] == ["Threshold"]
     assert "Threshold" in Path("output/toy/leaderboard.md").read_text(encoding="utf-8")
+
+
+def test_failed_runs_of_one_name_are_told_apart(
+    toy_data: Path, toy_models: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise UserError("has no fingers")
+
+    monkeypatch.setattr("toy.Counting.fit_sessions", fail)
+    monkeypatch.setattr("toy.Threshold.calculate_loss", fail)
+    given = QUICK | {"data_path": str(toy_data), "baselines": [], "run_name": "mine"}
+
+    with pytest.raises(SomeFailed, match=r"2 of 2 runs failed.*\n  toy/Counting/mine: .*\n  toy/Threshold/mine: "):
+        compare_models(["Counting", "Threshold"], "toy", config_dict=given)
 
 
 def test_a_stopped_comparison_repeats_no_finished_run(

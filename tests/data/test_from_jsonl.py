@@ -89,6 +89,10 @@ def test_the_command_takes_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[
         ),
         ('{"items": ["a", "b"], "bundles": [[0, 1]], "split": "dev"}', 'line 2: "split" has to be one of'),
         ('{"session_id": "a", "items": ["a"]}', "line 2: session 'a' is given a second time"),
+        (
+            '{"items": ["a", "b"], "bundles": [[0, 1]], "session_id": "session-3"}\n["c", "d"]',
+            "line 3: has no session_id",
+        ),
         ('{"items": [{"item_id": "has space", "title": "a"}]}', "line 2: item id 'has space'"),
         ('{"items": ["a", "b"], "bundles": [[0, 1]]}', 'every session with a bundle needs "split"'),
     ],

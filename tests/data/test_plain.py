@@ -56,6 +56,28 @@ def test_bundles_may_name_item_ids() -> None:
     assert plain_bundles(value, plain_session(value, "x")) == [(frozenset({0, 1}), "")]
 
 
+def test_a_number_in_a_bundle_is_a_place_or_an_id_that_is_a_number() -> None:
+    items = [{"item_id": 4711, "title": "Tea"}, {"item_id": 1, "title": "Cup"}, {"item_id": "2", "title": "Pot"}]
+    by_id, by_place = ({"items": items, "bundles": [bundle]} for bundle in ([4711, 1], [0, 2]))
+
+    assert plain_bundles(by_id, plain_session(by_id, "x")) == [(frozenset({0, 1}), "")]
+    assert plain_bundles(by_place, plain_session(by_place, "x")) == [(frozenset({0, 2}), "")]  # "2" is a text
+
+
+def test_a_number_that_names_two_items_is_refused() -> None:
+    items = [{"item_id": 2, "title": "Milk"}, {"item_id": 1, "title": "Bread"}, {"item_id": 0, "title": "Soap"}]
+    value = {"items": items, "bundles": [[2, 1]]}
+    with pytest.raises(BadSessionError, match="bundle member 2 is a place and, for another item, an item id"):
+        plain_bundles(value, plain_session(value, "x"))
+
+
+def test_null_is_nothing() -> None:
+    value = {"items": [{"title": "Tea", "categories": [None, "Food"]}, "Cup"], "bundles": [[0, 1]], "intents": [None]}
+    plain = plain_session(value, "x")
+    assert plain.session.items[0].categories == ("Food",)
+    assert plain_bundles(value, plain) == [(frozenset({0, 1}), "")]
+
+
 @pytest.mark.parametrize(
     "value, reason",
     [

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from recbole_routedk.cli import dispatch
 from recbole_routedk.data.atomic import SplitSessions, read_atomic, write_atomic
 from recbole_routedk.data.public import parse_categories, read_public
 from recbole_routedk.data.report import ConversionReport, Reason
@@ -191,6 +192,13 @@ def test_sessions_that_the_split_does_not_match_are_counted(folder: Path) -> Non
         Reason.SPLIT_SESSION_WITHOUT_BUNDLE: 1,  # session 9
         Reason.UNUSED_INTENT: 1,  # that of session 7's bundle
     }
+
+
+def test_the_command_says_which_split_is_empty(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert dispatch.main(["convert", f"--input={folder}", f"--output={tmp_path / 'dataset'}"]) == 0
+    assert "No session in test: a run on these data needs one in each of train, valid, test" in capsys.readouterr().out
 
 
 def test_a_bundle_of_two_sessions_keeps_the_items_of_each(folder: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -71,6 +72,17 @@ def test_matches_share_no_item_and_stop_at_the_limit() -> None:
     assert match_patterns(["a", "a", "a", "b", "c"], ordered, 5) == [frozenset({0, 3}), frozenset({1, 2})]
     assert match_patterns(session, ordered, 1) == [frozenset({0, 1})]
     assert match_patterns(["d", "a"], ordered, 5) == []
+
+
+def test_data_without_categories_are_warned_of(caplog: pytest.LogCaptureFixture) -> None:
+    bare = [
+        replace(
+            own, session=replace(own.session, items=tuple(replace(item, categories=()) for item in own.session.items))
+        )
+        for own in map(camping_and_phone, range(6))
+    ]
+    Freq(SETTINGS, None).fit_sessions(bare, bare[:1])
+    assert "no item of a training bundle has a category" in caplog.text
 
 
 def test_order_is_by_support_or_by_size() -> None:

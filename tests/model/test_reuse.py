@@ -108,6 +108,18 @@ def test_what_was_the_best_of_several_epochs_by_other_answers_is_trained(
     assert small_batches["weights_from"] == Path(alone["run_folder"]).name
 
 
+def test_what_was_the_best_of_several_epochs_on_other_valid_sessions_is_trained(
+    data: Path, tiny_student_folder: Path, tmp_path: Path
+) -> None:
+    first = anew(data, tiny_student_folder, tmp_path / "runs", fusion="base", epochs=2)
+    splits = small_splits()
+    other = write_small(tmp_path, SplitSessions(splits.train, splits.valid[:2], splits.test))
+
+    second = beside(first, other, tiny_student_folder, fusion="base", epochs=2, run_name="second")
+
+    assert second["weights_from"] == ""
+
+
 @pytest.mark.parametrize(
     "settings",
     [

@@ -209,4 +209,4 @@ class BYOB(BundleGenerator):
 
 def _agreed(answers: Sequence[tuple[frozenset[int], ...]]) -> Generation:
     best, score = minimum_bayes_risk(answers, matched_f1)
-    return Generation(best, score=score)
+    return Generation(best, score=score if any(answers) else 1.0)  # all say that there is none

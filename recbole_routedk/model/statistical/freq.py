@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import combinations
+from logging import getLogger
 from typing import Any
 
 from recbole_routedk.data.session import Bundle, Generation, LabelledSession, Session
@@ -13,6 +14,8 @@ from recbole_routedk.distill.statistical.category import UNKNOWN, SessionCategor
 from recbole_routedk.distill.statistical.pairs import FOLDS, session_folds
 from recbole_routedk.evaluation.metrics import score_sessions
 from recbole_routedk.model.bundle_generator import BundleGenerator
+
+logger = getLogger(__name__)
 
 Pattern = tuple[str, ...]
 
@@ -55,6 +58,8 @@ class Freq(BundleGenerator):
         ]
         support, confidence = self.config["min_support"], self.config["min_confidence"]
         self._patterns = mine_patterns(bundles, support, confidence, self.config["max_pattern_size"])
+        if not any(name != UNKNOWN for bundle in bundles for name in bundle):
+            logger.warning("Freq answers nothing: no item of a training bundle has a category, or one like it")
         if valid:
             self._choose(valid)
 

@@ -6,12 +6,15 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 _BILINEAR = 4
 _CHANNELS = _BILINEAR + 2
 _COUNTS = 4
 _FITS = 5 * _CHANNELS
 _CLIP = 10.0
+LARGEST = 1 << 25
+"""Numbers of one tensor over all pairs of items in all states of a batch: 128 MiB."""
 
 
 class ReadSessions(NamedTuple):
@@ -76,12 +79,22 @@ class PointerPolicy(nn.Module):
         sizes = torch.stack([current.sum(-1), free.sum(-1), closed, whole.sum(-1)], dim=-1)
         state = torch.cat([*means, sizes.float().log1p()], dim=-1)
         query = self.query(state)
-        keys = self.key(items).unsqueeze(1) + self.fit(_fits(affinities, current, free))
+        keys = self.key(items).unsqueeze(1) + self.fit(_fits_in_parts(affinities, current, free))
         scored = torch.tanh(query.unsqueeze(2) + keys)  # [B, M, n, hidden]
         pointed = self.point(self.dropout(scored)).squeeze(-1)
         summary = torch.cat([torch.relu(query), *_pooled(scored, free)], dim=-1)
         logits = torch.cat([self.stop(summary), pointed], dim=-1)
         return _CLIP * torch.tanh(logits / _CLIP), self.value(summary).squeeze(-1)
+
+
+def _fits_in_parts(affinities: Tensor, current: Tensor, free: Tensor) -> Tensor:
+    """What ``_fits`` gives; a few states at a time where all pairs of items in all states would fill the memory."""
+    parts = -(-affinities.numel() * current.shape[1] // LARGEST)
+    if parts <= 1:
+        return _fits(affinities, current, free)
+    states = zip(current.chunk(parts, dim=1), free.chunk(parts, dim=1), strict=True)
+    # What a part needs for its gradient is made again when that is taken.
+    return torch.cat([checkpoint(_fits, affinities, *each, use_reentrant=False) for each in states], dim=1)
 
 
 def _fits(affinities: Tensor, current: Tensor, free: Tensor) -> Tensor:

@@ -55,6 +55,29 @@ def reached(model: BYOB) -> float:
     return score_sessions([each.bundles for each in TEST], answers)["matchedf1"]
 
 
+def test_long_sessions_are_read_in_parts_to_the_same_loss(monkeypatch: pytest.MonkeyPatch) -> None:
+    def loss_and_gradient() -> tuple[torch.Tensor, torch.Tensor]:
+        model = untrained()
+        model.begin_stage("imitation")
+        model.begin_epoch(0)
+        loss = model.calculate_loss({"session_index": torch.arange(4)})
+        assert isinstance(loss, torch.Tensor)
+        loss.backward()
+        return loss.detach(), model.policy.bilinear.weight.grad
+
+    whole, gradient = loss_and_gradient()
+    monkeypatch.setattr("recbole_routedk.model.statistical.pointer_policy.LARGEST", 500)
+    parts, of_parts = loss_and_gradient()
+
+    assert torch.equal(parts, whole)
+    assert torch.allclose(of_parts, gradient, atol=1e-7)
+
+
+def test_where_there_is_no_bundle_all_samples_agree() -> None:
+    (answer,) = untrained(consensus_samples=3).predict_bundles([Session("one", (Item("a", "a tent"),))])
+    assert (answer.bundles, answer.score) == ((), 1.0)
+
+
 def train(model: BYOB, stage: str, epochs: int, rate: float) -> BYOB:
     model.begin_stage(stage)
     optimizer = torch.optim.Adam(model.parameters(), lr=rate)
