@@ -84,13 +84,14 @@ def decode_constrained(
     """
     widest = max(items)
     symbol_ids = torch.tensor([*alphabet.labels[:widest], alphabet.separator, alphabet.end], device=last_hidden.device)
-    noise = _batch_noise(items, session_ids, settings).to(last_hidden.device)
+    noise = _batch_noise(items, session_ids, settings)
     everyone = list(range(settings.samples))
     branches = [_Branch(row, AnswerState(count, settings.budget), everyone) for row, count in enumerate(items)]
     answers: list[list[tuple[Bundle, ...]]] = [[()] * settings.samples for _ in items]
     rows, hidden = prefill.repeat(1), last_hidden
     for step in range(settings.budget):
-        logits = student.logits(hidden, symbol_ids).double() / settings.temperature
+        # Samples choose one by one, which a GPU would wait for each time: a step's logits come over together.
+        logits = student.logits(hidden, symbol_ids).cpu().double() / settings.temperature
         parents, tokens, grown = [], [], []
         for row, symbol, branch in _grow(branches, logits, noise[:, :, step], widest):
             if branch.state.finished:

@@ -23,11 +23,32 @@ def prototypes(layer: FusedExpertLinear) -> Tensor:
     return torch.stack(directions).to(layer.base.weight.dtype)
 
 
+class Prototypes:
+    """The prototypes of all fused layers, made anew only when an expert has changed: they take most of a second."""
+
+    def __init__(self, fused: Mapping[str, FusedExpertLinear]) -> None:
+        self._fused = fused
+        self._made_of: list[tuple[object, ...]] = []
+        self._directions: dict[str, Tensor] = {}
+
+    def directions(self) -> dict[str, Tensor]:
+        """Return the prototypes of each layer's experts by its name, [E, in] each."""
+        now = [
+            (layer.base.weight.dtype, *((each.data_ptr(), each._version) for each in (layer.lora_a, layer.lora_b)))
+            for layer in self._fused.values()
+        ]
+        if now != self._made_of:
+            self._directions = {name: prototypes(layer) for name, layer in self._fused.items()}
+            self._made_of = now
+        return self._directions
+
+
 class Excitement:
     """Listens to the fused layers while a prefix is read."""
 
-    def __init__(self, fused: Mapping[str, FusedExpertLinear], layers: int) -> None:
-        self._directions = {name: prototypes(layer) for name, layer in fused.items()}
+    def __init__(self, fused: Mapping[str, FusedExpertLinear], directions: Mapping[str, Tensor], layers: int) -> None:
+        """``directions`` are the prototypes of each layer's experts by its name."""
+        self._directions = directions
         self._fused = fused
         self._heard: list[list[Tensor]] = [[] for _ in range(layers)]
 

@@ -17,7 +17,7 @@ from transformers import DynamicCache, PreTrainedModel
 from recbole_routedk.errors import UserError
 from recbole_routedk.student.adapters import LoraSettings, fuse_experts
 from recbole_routedk.student.backbone import Student
-from recbole_routedk.student.excitement import Excitement
+from recbole_routedk.student.excitement import Excitement, Prototypes
 from recbole_routedk.student.head import Head
 from recbole_routedk.student.probe import looking_at, probe_ids
 
@@ -72,6 +72,7 @@ class RoutedStudent(nn.Module):
         self.experts = tuple(experts)
         self.listens_for_experts = False
         self.bus, self.fused = fuse_experts(student.model, experts, settings)
+        self._prototypes = Prototypes(self.fused)
         self.model = student.model
         self._decoder = student.model.get_decoder()
         self._places = "position_ids" in inspect.signature(self._decoder.forward).parameters
@@ -107,7 +108,9 @@ class RoutedStudent(nn.Module):
         ids, mask = self.pad_left(rows)
         self.bus.set(None)
         cache = DynamicCache()
-        excitement = Excitement(self.fused, self.bus.layers) if self.listens_for_experts else None
+        excitement = None
+        if self.listens_for_experts:
+            excitement = Excitement(self.fused, self._prototypes.directions(), self.bus.layers)
         with excitement.listening(mask) if excitement else nullcontext():
             hidden = self._run(ids, mask, cache)
         precise = hidden.to(torch.promote_types(hidden.dtype, torch.float32))  # halves cannot count to 257

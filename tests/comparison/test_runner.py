@@ -79,7 +79,9 @@ def test_a_model_that_fails_takes_no_other_with_it(
     monkeypatch.setattr("toy.Counting", Failing)
     given = QUICK | {"data_path": str(toy_data), "baselines": []}
 
-    with pytest.raises(SomeFailed, match=r"1 of 2 runs failed.*\n  toy/Counting/Counting-seed2020-.*: out of fingers") as error:
+    with pytest.raises(
+        SomeFailed, match=r"1 of 2 runs failed.*\n  toy/Counting/Counting-seed2020-.*: out of fingers"
+    ) as error:
         compare_models(["Counting", "Threshold"], "toy", config_dict=given)
 
     assert [result["name"] for result in error.value.results] == ["Threshold"]

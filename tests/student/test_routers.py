@@ -167,6 +167,28 @@ def test_arrow_prefers_the_expert_that_the_items_excite(routed: RoutedStudent) -
     torch.testing.assert_close(router.gates(read)[0], torch.softmax(expected, dim=-1))
 
 
+def test_prototypes_are_made_anew_when_an_expert_has_changed_and_only_then(
+    routed: RoutedStudent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[object] = []
+    monkeypatch.setattr(
+        "recbole_routedk.student.excitement.prototypes", lambda layer: made.append(layer) or prototypes(layer)
+    )
+    router_of(routed, "arrow")
+
+    routed.read_prefix(PREFIXES)
+    before = routed.read_prefix(PREFIXES).excitement
+    assert len(made) == len(routed.fused)
+    with torch.no_grad():
+        next(iter(routed.fused.values())).lora_a.copy_(next(iter(routed.fused.values())).lora_a.flip(0))
+    after = routed.read_prefix(PREFIXES).excitement
+
+    assert len(made) == 2 * len(routed.fused)
+    assert before is not None
+    assert after is not None
+    assert not torch.equal(before, after)
+
+
 def test_gates_of_each_layer_reach_that_layer(routed: RoutedStudent) -> None:
     """Expert 0 in the first layer and expert 2 in the second is neither expert in both."""
     gates = torch.eye(3, dtype=torch.float64)[[0, 2]].unsqueeze(0)
