@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from enum import Enum
+from logging import getLogger
 
 Bundle = frozenset[int]
 """A bundle: 0-based positions into its session, at least two of them."""
@@ -108,6 +109,15 @@ def with_counted_bundles(labelled: LabelledSession) -> LabelledSession:
 def first_items(session: Session, limit: int) -> Session:
     """Return the session with its first ``limit`` items; the same object where it has no more."""
     return session if len(session) <= limit else replace(session, items=session.items[:limit])
+
+
+def within_limit(session: Session, limit: int) -> Session:
+    """Return ``first_items``, and warn of a session that is longer than a model can read (``max_items``)."""
+    if len(session) > limit:
+        getLogger(__name__).warning(
+            f"session {session.session_id}: only the first {limit} of {len(session)} items (max_items)"
+        )
+    return first_items(session, limit)
 
 
 def first_labelled(labelled: LabelledSession, limit: int) -> LabelledSession:

@@ -10,7 +10,7 @@ from typing import Any
 
 from recbole_routedk.config import STUDENT
 from recbole_routedk.data.files import write_texts
-from recbole_routedk.data.session import Generation, LabelledSession, Session, first_items, first_labelled
+from recbole_routedk.data.session import Generation, LabelledSession, Session, first_labelled, within_limit
 from recbole_routedk.model.bundle_generator import BundleGenerator
 from recbole_routedk.model.language.demonstrations import Demonstrations
 from recbole_routedk.model.language.student_respondent import StudentRespondent
@@ -49,15 +49,9 @@ class PromptedModel(BundleGenerator):
 
     def predict_bundles(self, sessions: Sequence[Session]) -> list[Generation]:
         """Answer each session; one with fewer than two items has no bundle and is not asked about."""
-        asked = [self._shortened(session) for session in sessions if len(session) >= 2]
+        asked = [within_limit(session, self.config["max_items"]) for session in sessions if len(session) >= 2]
         replies = iter(self.replies(asked) if asked else [])
         return [next(replies).generation if len(session) >= 2 else Generation(()) for session in sessions]
-
-    def _shortened(self, session: Session) -> Session:
-        limit = self.config["max_items"]
-        if len(session) > limit:
-            logger.warning(f"session {session.session_id}: only the first {limit} of {len(session)} items (max_items)")
-        return first_items(session, limit)
 
     @abstractmethod
     def replies(self, sessions: Sequence[Session]) -> list[Reply]:

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from recbole_routedk.data.files import write_json
 from recbole_routedk.data.prompts import PromptEncoder
-from recbole_routedk.data.session import Generation, LabelledSession, Session, first_items, first_labelled
+from recbole_routedk.data.session import Generation, LabelledSession, Session, first_items, first_labelled, within_limit
 from recbole_routedk.distill.knowledge import FORMATS
 from recbole_routedk.distill.statistical.drawing import DRAWS, draw_groupings
 from recbole_routedk.evaluation.bayes_risk import Answer
@@ -120,14 +120,8 @@ class StudentModel(BundleGenerator):
 
     def _shortened(self, labelled: LabelledSession) -> LabelledSession:
         """The first ``max_items`` items and the bundles that lie within them."""
-        self._within_labels(labelled.session)
+        within_limit(labelled.session, self.prompts.max_items)
         return first_labelled(labelled, self.prompts.max_items)
-
-    def _within_labels(self, session: Session) -> Session:
-        limit = self.prompts.max_items
-        if len(session) > limit:
-            logger.warning(f"session {session.session_id}: only the first {limit} of {len(session)} items (max_items)")
-        return first_items(session, limit)
 
     def begin_epoch(self, epoch: int) -> None:
         self._epoch = epoch
@@ -230,7 +224,7 @@ class StudentModel(BundleGenerator):
 
         They are answered all at once, or as many at a time as free memory has room for.
         """
-        asked = [self._within_labels(session) for session in sessions if len(session) >= 2]
+        asked = [within_limit(session, self.prompts.max_items) for session in sessions if len(session) >= 2]
         examples = self._inference_reader().for_sessions(asked) if asked else []
         answers = [answer for portion in self._portions(examples) for answer in self._answer(portion)]
         generations = iter(answers)

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from recbole_routedk.data.files import write_texts
-from recbole_routedk.data.session import Generation, LabelledSession, Session, first_items, first_labelled
+from recbole_routedk.data.session import Generation, LabelledSession, Session, first_labelled, within_limit
 from recbole_routedk.distill.teachers.openai_endpoint import OpenAITeacher
 from recbole_routedk.errors import UserError
 from recbole_routedk.model.bundle_generator import BundleGenerator
@@ -102,7 +102,7 @@ class TunedEndpoint(BundleGenerator):
 
     def predict_bundles(self, sessions: Sequence[Session]) -> list[Generation]:
         """Answer each session; one with fewer than two items has no bundle and is not asked about."""
-        asked = [first_items(session, self.config["max_items"]) for session in sessions if len(session) >= 2]
+        asked = [within_limit(session, self.config["max_items"]) for session in sessions if len(session) >= 2]
         generations = iter(self._answer(asked) if asked else [])
         return [next(generations) if len(session) >= 2 else Generation(()) for session in sessions]
 
