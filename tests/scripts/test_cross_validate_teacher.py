@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
-from cross_validate_teacher import main, measured, told
+from cross_validate_teacher import main, measured, regrouped, told
 from toy import toy_splits
 
 from recbole_routedk.data.session import Item, LabelledSession, Session
 from recbole_routedk.distill.knowledge import Thought
+from recbole_routedk.evaluation.utility import mean_utility
 
 PAIR, REST = frozenset({0, 1}), frozenset({2, 3})
 
@@ -50,8 +52,27 @@ def test_every_training_and_valid_session_is_scored_once_and_compared(
     assert "matchedf1 +0.0000 (standard error 0.0000)" in again
 
 
+def test_groups_may_be_chosen_by_other_metrics() -> None:
+    items = tuple(Item(f"i{place}", f"title {place}") for place in range(4))
+    sessions = [LabelledSession(Session("a", items), (frozenset({0, 1, 2}),))]
+    # Most draws have all three items, some two of them: a pair is a part of the first and of some of the others.
+    affinities = np.zeros((4, 4))
+    affinities[:3, :3] = 0.5 - 0.5 * np.eye(3)
+    unsure = Thought(affinities, (frozenset({0, 1, 2}),), ("",))
+
+    (whole,), (part,) = (
+        regrouped(sessions, [unsure], mean_utility([metric]), 1) for metric in ("matchedf1", "precision")
+    )
+
+    assert [len(group) for group in whole.groups] == [3]
+    assert [len(group) for group in part.groups] == [2]
+    told = measured(sessions, [part])
+    assert (told["sessions"]["precision"], told["coverage"]) == ([1.0], pytest.approx(2 / 3))
+
+
 def test_other_sessions_are_not_compared() -> None:
-    one = {"dataset": "a", "folds": 5, "seed": 1, "pairs": {"auc": 0.5, "log_loss": 0.7}, "sessions": {}}
+    one: dict[str, Any] = {"dataset": "a", "folds": 5, "seed": 1, "pairs": {"auc": 0.5, "log_loss": 0.7}}
+    one |= {"sessions": {}, "coverage": 1.0}
     with pytest.raises(ValueError, match="another data set"):
         told(one, one | {"seed": 2})
 

@@ -28,7 +28,7 @@ Grouping = tuple[Bundle, ...]
 DRAWS = 64
 _NOISE = 0.6  # standard deviation, of log odds
 _THRESHOLDS = (0.2, 0.6)
-_LINKAGES = ("average", "complete", "single")
+LINKAGES = ("average", "complete", "single")
 
 
 def draw_groupings(session: Session, affinities: Floats, count: int, seed: int) -> list[Grouping]:
@@ -47,7 +47,7 @@ def best_grouping(session: Session, affinities: Floats, seed: int) -> Grouping:
     """
     order = _title_order(session)
     ordered = affinities[np.ix_(order, order)]
-    cuts = [groups for kind in _LINKAGES for _, groups in merges(ordered, kind)]
+    cuts = [groups for kind in LINKAGES for _, groups in merges(ordered, kind)]
     return _placed(_most_agreed(_drawn(session, ordered, DRAWS, seed), cuts), order)
 
 
