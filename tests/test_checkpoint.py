@@ -143,3 +143,16 @@ def test_an_optimizer_goes_on_where_it_was(kind: type) -> None:
     steps(resumed, other, 3)
 
     assert torch.equal(resumed, unbroken)
+
+
+def test_the_states_of_more_than_ten_gpus_go_back_to_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    state = checkpoint.random_state()
+    state.tensors = {name: value for name, value in state.tensors.items() if not name.startswith("cuda.")}
+    state.tensors |= {f"cuda.{number}": torch.tensor([number], dtype=torch.uint8) for number in range(11)}
+    given: list[int] = []
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 11)
+    monkeypatch.setattr(torch.cuda, "set_rng_state_all", lambda states: given.extend(int(each) for each in states))
+
+    checkpoint.restore_random_state(state)
+
+    assert given == list(range(11))

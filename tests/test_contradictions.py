@@ -73,4 +73,5 @@ def test_what_goes_together_is_taken(words: str, toy_data: Path) -> None:
 
 def test_the_models_know_the_same() -> None:
     assert {name: READ_BY[name] for name in EXPERTS if name != "base"} == {k: v[0] for k, v in EXPERTS.items() if v}
+    assert set(SOURCES_OF_USE) == {"icl", "sft", "icl+sft"}
     assert SOURCES_OF_USE["icl+sft"] == THOUGHT_SOURCES

@@ -61,11 +61,11 @@ class SentenceEncoder:
     _memory: dict[str, Vectors] = {}
     _passing: list[str] | None = None
     _loaded: tuple[Any, Any] | None = None
+    _unwritten: dict[Path, int] = {}
 
     def __init__(self, folder: Path | None = None, batch_size: int = 64) -> None:
         self._batch_size = batch_size
         self._cache_file: Path | None = None
-        self._unwritten = 0
         if folder is not None:
             key = f"{encoder_version()}/{_MAX_TOKENS}/{TITLE_CHARACTERS}"
             name = hashlib.sha256(key.encode()).hexdigest()[:16]
@@ -82,10 +82,7 @@ class SentenceEncoder:
         if missing:
             self._encode_missing(missing)
             if self._passing is None:
-                self._unwritten += len(missing)
-                if self._unwritten * _WRITTEN_AT >= len(self._memory):
-                    self._write_cache()
-                    self._unwritten = 0
+                self._write_cache_when_due(len(missing))
             else:
                 self._passing.extend(missing)
         if not texts:
@@ -153,8 +150,13 @@ class SentenceEncoder:
             start, end = end, end + int(length)
             self._memory.setdefault(blob[start:end].decode("utf-8", "surrogatepass"), vector)
 
-    def _write_cache(self) -> None:
+    def _write_cache_when_due(self, new: int) -> None:
         if self._cache_file is None:
+            return
+        waiting = self._unwritten.get(self._cache_file, 0) + new  # of all encoders with this file
+        due = waiting * _WRITTEN_AT >= len(self._memory)
+        self._unwritten[self._cache_file] = 0 if due else waiting
+        if not due:
             return
         try:
             self._write_cache_file(self._cache_file)

@@ -321,7 +321,7 @@ def test_two_processes_do_not_work_in_one_run_folder(toy_data: Path, toy_models:
 
 def test_an_output_folder_that_cannot_be_made_is_told_before_the_first_run(toy_data: Path, toy_models: None) -> None:
     Path("taken").write_text("", encoding="utf-8")
-    with pytest.raises(UserError, match=r"cannot be made \(.*give another --output_dir"):
+    with pytest.raises(UserError, match=r"^taken/toy cannot be made \(.*give another --output_dir"):
         compare_models(config_dict=QUICK | {"data_path": str(toy_data), "output_dir": "taken"} | benchmark())
 
 

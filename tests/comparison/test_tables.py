@@ -59,6 +59,12 @@ def test_a_seed_that_was_run_twice_counts_once() -> None:
     assert (row.seeds, row.metrics["matchedf1"].mean) == ((1, 2), pytest.approx(0.6))
 
 
+def test_a_metric_that_one_seed_lacks_has_no_mean() -> None:
+    runs = [result("POG", 0.5, seed=1, pairf1=0.4), result("POG", 0.7, seed=2)]
+    (row,) = summarise(runs, [{}] * 2, ["RouteDK"]).rows
+    assert set(row.metrics) == {"matchedf1"}
+
+
 def test_less_is_better_where_errors_are_counted() -> None:
     rows = table(result("A", 0.5, emptyrate=0.25), result("B", 0.4, emptyrate=0.0))
 

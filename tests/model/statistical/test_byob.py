@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import torch
 from camping_store import TrainSplit, session
+from torch.utils.checkpoint import checkpoint
 
 from recbole_routedk.data.session import Item, Session
 from recbole_routedk.evaluation.metrics import score_sessions
@@ -66,11 +67,24 @@ def test_long_sessions_are_read_in_parts_to_the_same_loss(monkeypatch: pytest.Mo
         return loss.detach(), model.policy.bilinear.weight.grad
 
     whole, gradient = loss_and_gradient()
+    read: list[object] = []
+
+    def counted(*given: object, **how: object) -> object:
+        read.append(given)
+        return checkpoint(*given, **how)
+
     monkeypatch.setattr("recbole_routedk.model.statistical.pointer_policy.LARGEST", 500)
+    monkeypatch.setattr("recbole_routedk.model.statistical.pointer_policy.checkpoint", counted)
     parts, of_parts = loss_and_gradient()
 
+    assert len(read) > 1
     assert torch.equal(parts, whole)
     assert torch.allclose(of_parts, gradient, atol=1e-7)
+
+
+def test_each_stage_names_the_rate_that_it_learns_at() -> None:
+    for stage in untrained().training_stages():
+        assert stage.learning_rate == SETTINGS[stage.rate_setting]
 
 
 def test_where_there_is_no_bundle_all_samples_agree() -> None:
